@@ -1,0 +1,75 @@
+# Transformers, from Tokens to Fine-Tuning: every command of the project. `make help` lists them.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PORT ?= 8000
+TORCH := 2.13.0
+PYTHON := $(firstword $(foreach p,$(or $(BASE_PYTHON),python3 python3.13 python3.12 python3.11),\
+            $(shell command -v $(p) >/dev/null 2>&1 && $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $(p))))
+V := .venv/bin
+export PYTHONUNBUFFERED := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# $(call step,what it does,command): says what runs and how long it took
+step = @printf '== %s\n' "$(1)"; SECONDS=0; { $(2); } && printf '   done in %d s\n' $$SECONDS
+
+.PHONY: help book test lab check site serve data execute chromium lock setup-cells clean test-gpu
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+book: site  ## install, execute, build, and serve the book on 127.0.0.1 (PORT=8000)
+	@$(V)/python -m book.serve --port $(PORT)
+
+test: check site chromium  ## everything that proves the course
+	$(call step,Testing the executed chapters and the site in Chromium,$(V)/pytest tests/site tests/chapters)
+
+check: .venv/installed data  ## lint, types, unit tests, notebooks clean
+	$(call step,Checking style and types,$(V)/ruff check . && $(V)/ruff format --check . && $(V)/mypy)
+	$(call step,Testing helpers and the book's tools,$(V)/pytest tests/helpers tests/project)
+
+site: execute  ## build the site into build/site without serving it
+	$(call step,Building the site,$(V)/python -m book.site)
+
+execute: .venv/installed data  ## execute the chapters whose code, helpers or lock changed
+	$(call step,Executing chapters,$(V)/python -m book.execute)
+
+data: .venv/installed  ## verify the weights, fetch and verify the reviews
+	$(call step,Verifying weights and reviews,$(V)/python -m book.materials)
+
+serve: .venv/installed  ## serve the site that was built last
+	@$(V)/python -m book.serve --port $(PORT)
+
+lab: .venv/installed data  ## JupyterLab on the chapters
+	@$(V)/jupyter lab --notebook-dir=chapters
+
+test-gpu: .venv/installed data  ## the chapters under the gpu profile, with the packaged weights
+	$(call step,Executing chapters on the GPU,COURSE_PROFILE=gpu COURSE_WEIGHTS=packaged $(V)/python -m book.execute --into build/gpu)
+
+.venv/installed: requirements.txt pyproject.toml Makefile
+	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or newer is needed; found: $$(python3 --version 2>&1). Install it, or name it: make BASE_PYTHON=/path/to/python3.11"; exit 2; fi
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) lacks the venv module. On Debian or Ubuntu: apt install python3-venv"; exit 2; }
+	$(call step,Making .venv with $(PYTHON),$(PYTHON) -m venv .venv)
+	$(call step,Installing the locked packages and the weights (about 350 MB),$(V)/pip install --quiet --require-hashes --no-deps -r requirements.txt)
+	$(call step,Installing torch $(TORCH),$(V)/pip install --quiet torch==$(TORCH))
+	$(call step,Installing helpers,$(V)/pip install --quiet --no-deps --no-build-isolation --editable .)
+	@touch $@
+
+chromium:
+	@if command -v chromium >/dev/null || [ -n "$${COURSE_CHROMIUM:-}" ]; then exit 0; fi; \
+	echo '== Bringing Chromium for the browser tests'; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; then exit 0; fi; \
+	$(V)/playwright install chromium || { echo 'The browser tests need Chromium: install it (Debian: apt install chromium), or set COURSE_CHROMIUM to its program.'; exit 2; }
+
+lock: .venv/installed  ## resolve requirements.txt anew from pyproject.toml
+	$(call step,Resolving the lock,$(V)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+	  --extra book --extra weights --generate-hashes --no-annotate --no-header --upgrade -o requirements.txt pyproject.toml)
+
+setup-cells: .venv/installed  ## write the repository's address of _config.yml into the notebooks
+	@$(V)/python -m book.setup_cells
+
+clean:  ## remove what was built (the downloaded reviews and trained models too), keep .venv
+	rm -rf build

@@ -1,0 +1,1 @@
+"""How executed chapters become the published site."""

@@ -1,0 +1,34 @@
+/* What every page needs: boxes that scroll sideways can be reached by keyboard, and print is light. */
+"use strict";
+(() => {
+  const NAMES = { "course-formula": "Formula", "course-scroll": "Figure" };
+
+  function markScrollable() {
+    for (const [name, label] of Object.entries(NAMES)) {
+      for (const box of document.getElementsByClassName(name)) {
+        if (box.scrollWidth > box.clientWidth + 1) {
+          box.tabIndex = 0;
+          box.setAttribute("role", "group");
+          box.setAttribute("aria-label", `${label}, scrolls sideways`);
+        } else {
+          for (const attribute of ["tabindex", "role", "aria-label"]) box.removeAttribute(attribute);
+        }
+      }
+    }
+  }
+
+  let waiting;
+  new ResizeObserver(() => {
+    cancelAnimationFrame(waiting);
+    waiting = requestAnimationFrame(markScrollable);
+  }).observe(document.body);
+
+  let theme;
+  window.addEventListener("beforeprint", () => {
+    theme = document.documentElement.dataset.theme;
+    document.documentElement.dataset.theme = "light";
+  });
+  window.addEventListener("afterprint", () => {
+    document.documentElement.dataset.theme = theme;
+  });
+})();

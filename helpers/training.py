@@ -1,0 +1,286 @@
+"""The fine-tuning loop of chapter 8, for the chapters that use it after it has been taught."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import json
+import math
+import random
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from tqdm.auto import tqdm
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from helpers import reviews
+from helpers.cache import cache_folder, new_folder, sha256
+from helpers.checkpoints import CHECKPOINTS, checkpoint_folder
+from helpers.profile import Profile
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides how a fine-tuning run goes."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    """Of the encoder, at the peak of the schedule: linear warm-up, then linear decay to zero."""
+    head_learning_rate: float
+    """Of the pooler and the classifier, at the peak."""
+    autocast: bool
+    """Compute the forward pass in bfloat16; weights and updates stay float32."""
+    warmup_share: float = 0.06
+    weight_decay: float = 0.01
+    max_gradient_norm: float = 1.0
+    seed: int = 0
+
+    @classmethod
+    def of(cls, profile: Profile) -> Recipe:
+        """The recipe that a profile asks for."""
+        return cls(
+            epochs=profile.epochs,
+            batch_size=profile.batch_size,
+            learning_rate=profile.learning_rate,
+            head_learning_rate=profile.head_learning_rate,
+            autocast=profile.autocast,
+        )
+
+
+def length_bucketed_batches(
+    lengths: Sequence[int], batch_size: int, rng: random.Random | None = None
+) -> list[list[int]]:
+    """Row numbers in batches of like length: little padding.
+
+    Args:
+        lengths: tokens of each row.
+        rng: shuffles rows of equal length among each other and the order of the batches. Without it
+            the batches come from short to long.
+
+    Raises:
+        ValueError: no rows, or a batch size below 1.
+    """
+    if not lengths or batch_size < 1:
+        raise ValueError(
+            f"{len(lengths)} rows in batches of {batch_size}: there must be at least one of each."
+        )
+    order = list(range(len(lengths)))
+    if rng:
+        rng.shuffle(order)
+    order.sort(key=lambda row: lengths[row])
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    if rng:
+        rng.shuffle(batches)
+    return batches
+
+
+def learning_rate_factor(step: int, steps: int, warmup_share: float) -> float:
+    """Share of the peak learning rate at `step` (from 0): up to 1 linearly, then down to 0."""
+    warmup = max(1, round(warmup_share * steps))
+    if step < warmup:
+        return (step + 1) / warmup
+    return (steps - step) / (steps - warmup)
+
+
+def soft_targets(ratings: Sequence[float]) -> np.ndarray:
+    """What the judges' mean rating r says of each class: `(1 - p, p)` with `p = sigmoid(2 r)`.
+
+    Args:
+        ratings: n mean ratings, -4 to 4.
+
+    Returns:
+        Shape (n, 2), float32; rows sum to 1. A clear rating gives almost 0 and 1, one near 0 a half.
+    """
+    positive = 1 / (1 + np.exp(-2 * np.asarray(ratings, dtype=np.float64)))
+    return np.stack([1 - positive, positive], axis=1).astype(np.float32)
+
+
+def mixed_precision(device: torch.device, autocast: bool):
+    """The context of a forward pass: bfloat16 autocast, or nothing."""
+    return torch.autocast(device.type, torch.bfloat16) if autocast else nullcontext()
+
+
+def fine_tune(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    targets: np.ndarray,
+    recipe: Recipe,
+) -> pd.DataFrame:
+    """Trains a sequence classifier in place, embeddings frozen; the loop is chapter 8's.
+
+    Args:
+        model: on the device where it shall train.
+        targets: shape (len(texts), classes), rows sum to 1: the probability that each class deserves.
+            One-hot rows give the usual cross-entropy; see also `soft_targets`.
+
+    Returns:
+        One row a step: `step`, `epoch`, `loss` (mean cross-entropy, nats) and `examples` seen so far.
+
+    Raises:
+        ValueError: no texts, or targets of another shape or not summing to 1.
+        FloatingPointError: the loss is not a number.
+    """
+    if not len(texts):
+        raise ValueError("There is nothing to train on: 0 texts.")
+    if targets.shape != (len(texts), model.config.num_labels):
+        raise ValueError(
+            f"{len(texts)} texts and {model.config.num_labels} classes need targets of shape "
+            f"({len(texts)}, {model.config.num_labels}), not {targets.shape}."
+        )
+    if not np.allclose(targets.sum(axis=1), 1, atol=1e-3):
+        raise ValueError("Each row of the targets must sum to 1: one probability a class.")
+    rng = random.Random(recipe.seed)
+    torch.manual_seed(recipe.seed)
+    input_ids = tokenizer(list(texts), truncation=True)["input_ids"]
+    lengths = [len(ids) for ids in input_ids]
+    goal = torch.tensor(targets, device=model.device)
+
+    model.base_model.embeddings.requires_grad_(False)
+    head = [*model.base_model.pooler.parameters(), *model.classifier.parameters()]
+    encoder = list(model.base_model.encoder.parameters())
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": encoder, "lr": recipe.learning_rate},
+            {"params": head, "lr": recipe.head_learning_rate},
+        ],
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+    steps = recipe.epochs * math.ceil(len(input_ids) / recipe.batch_size)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: learning_rate_factor(step, steps, recipe.warmup_share)
+    )
+    history = []
+    model.train()
+    with tqdm(total=steps, unit="step", desc="fine-tuning") as progress:
+        for epoch in range(recipe.epochs):
+            for rows in length_bucketed_batches(lengths, recipe.batch_size, rng):
+                batch = tokenizer.pad({"input_ids": [input_ids[row] for row in rows]}, return_tensors="pt")
+                with mixed_precision(model.device, recipe.autocast):
+                    logits = model(**batch.to(model.device)).logits
+                loss = F.cross_entropy(logits.float(), goal[rows])
+                if not torch.isfinite(loss):
+                    raise FloatingPointError(
+                        f"The loss is {loss.item()} at step {len(history)}. Lower the learning rate "
+                        f"({recipe.learning_rate}) and start again from the checkpoint."
+                    )
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_([*encoder, *head], recipe.max_gradient_norm)
+                optimizer.step()
+                optimizer.zero_grad()
+                schedule.step()
+                history.append(
+                    {"step": len(history), "epoch": epoch, "loss": loss.item(), "examples": len(rows)}
+                )
+                progress.update()
+                progress.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
+    model.eval()
+    table = pd.DataFrame(history)
+    return table.assign(examples=table["examples"].cumsum())
+
+
+@torch.inference_mode()
+def predict_logits(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    batch_size: int = 64,
+    autocast: bool = False,
+) -> np.ndarray:
+    """Logits of each text: shape (len(texts), classes), float32, in the order of `texts`.
+
+    Raises:
+        ValueError: no texts.
+    """
+    input_ids = tokenizer(list(texts), truncation=True)["input_ids"] if len(texts) else []
+    logits = np.empty((len(texts), model.config.num_labels), dtype=np.float32)
+    model.eval()
+    for rows in length_bucketed_batches([len(ids) for ids in input_ids], batch_size):
+        batch = tokenizer.pad({"input_ids": [input_ids[row] for row in rows]}, return_tensors="pt")
+        with mixed_precision(model.device, autocast):
+            logits[rows] = model(**batch.to(model.device)).logits.float().cpu().numpy()
+    return logits
+
+
+def sentiment_folder(profile: Profile) -> Path:
+    """Where the sentiment model of this very recipe, checkpoint, data and code is kept."""
+    parts = [
+        json.dumps(dataclasses.asdict(Recipe.of(profile)), sort_keys=True),
+        CHECKPOINTS[profile.encoder].weights_sha256,
+        reviews.ARCHIVE_SHA256,
+        inspect.getsource(reviews),
+        inspect.getsource(fine_tune),
+        inspect.getsource(length_bucketed_batches),
+        inspect.getsource(learning_rate_factor),
+        inspect.getsource(soft_targets),
+        torch.__version__,
+    ]
+    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    return cache_folder() / f"sentiment-{profile.name}-{key}"
+
+
+def store_sentiment_model(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, profile: Profile
+) -> Path:
+    """Keeps a sentiment model that was trained with `Recipe.of(profile)`, for `sentiment_model` to find."""
+    folder = sentiment_folder(profile)
+    with new_folder(folder) as scratch:
+        model.save_pretrained(scratch)
+        tokenizer.save_pretrained(scratch)
+        (scratch / "model.sha256").write_text(sha256(scratch / "model.safetensors"))
+    return folder
+
+
+def sentiment_model(profile: Profile) -> SimpleNamespace:
+    """The fine-tuned sentiment model: loaded if this very recipe trained it before, else trained now.
+
+    A stored model that was truncated or altered is trained anew.
+
+    Returns:
+        `model` (on the profile's device, in evaluation mode) and `tokenizer`.
+    """
+    folder = sentiment_folder(profile)
+    if not _is_whole(folder):
+        base = checkpoint_folder(profile.encoder)
+        tokenizer = AutoTokenizer.from_pretrained(base)
+        model = sentiment_classifier(profile)
+        train = reviews.load_reviews()["train"]
+        fine_tune(model, tokenizer, train["text"], soft_targets(train["rating"]), Recipe.of(profile))
+        store_sentiment_model(model, tokenizer, profile)
+    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
+    return SimpleNamespace(
+        model=model.to(profile.device).eval(), tokenizer=AutoTokenizer.from_pretrained(folder)
+    )
+
+
+def sentiment_classifier(profile: Profile, seed: int = 0) -> PreTrainedModel:
+    """The profile's encoder with a new, untrained two-class head, on the profile's device."""
+    torch.manual_seed(seed)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        checkpoint_folder(profile.encoder),
+        dtype=torch.float32,
+        num_labels=len(reviews.LABELS),
+        id2label=dict(enumerate(reviews.LABELS)),
+        label2id={label: number for number, label in enumerate(reviews.LABELS)},
+    )
+    return model.to(profile.device)
+
+
+def _is_whole(folder: Path) -> bool:
+    weights, record = folder / "model.safetensors", folder / "model.sha256"
+    return weights.exists() and record.exists() and sha256(weights) == record.read_text()

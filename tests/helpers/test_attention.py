@@ -1,0 +1,69 @@
+import html
+import re
+
+import pytest
+import torch
+from transformers import AutoModel
+
+from helpers.attention import attention_weights
+from helpers.bertviz_offline import head_view, model_view
+from helpers.checkpoints import checkpoint_folder
+
+
+def test_weights_equal_the_librarys_for_each_layer(eager_model, tokenizer):
+    text = "A quiet, funny film."
+    ours = attention_weights(eager_model, tokenizer, text)
+    with torch.inference_mode():
+        theirs = eager_model(**tokenizer(text, return_tensors="pt"), output_attentions=True).attentions
+    assert ours.weights.shape[0] == len(theirs) == 6
+    for layer, weights in enumerate(theirs):
+        torch.testing.assert_close(ours.weights[layer], weights[0])
+
+
+def test_rows_sum_to_one_and_tokens_name_the_axes(eager_model, tokenizer):
+    attention = attention_weights(eager_model, tokenizer, "Good.", "Not good.")
+    assert attention.tokens == ["[CLS]", "good", ".", "[SEP]", "not", "good", ".", "[SEP]"]
+    assert attention.token_type_ids == [0, 0, 0, 0, 1, 1, 1, 1]
+    torch.testing.assert_close(attention.weights.sum(-1), torch.ones(6, 12, 8))
+
+
+def test_a_model_without_eager_attention_is_refused_with_the_remedy(tokenizer):
+    model = AutoModel.from_pretrained(checkpoint_folder("minilm"))
+    with pytest.raises(ValueError, match='Load it with attn_implementation="eager"'):
+        attention_weights(model, tokenizer, "Good.")
+
+
+@pytest.mark.parametrize("text", ["", "word " * 600, ["a", "list"], None])
+def test_unusable_text_is_refused(eager_model, tokenizer, text):
+    with pytest.raises((ValueError, TypeError)):
+        attention_weights(eager_model, tokenizer, text)
+
+
+def test_a_training_model_comes_back_in_training_mode(eager_model, tokenizer):
+    eager_model.train()
+    first = attention_weights(eager_model, tokenizer, "Good.").weights
+    second = attention_weights(eager_model, tokenizer, "Good.").weights
+    assert eager_model.training
+    assert torch.equal(first, second)
+    eager_model.eval()
+
+
+@pytest.mark.parametrize("view", [head_view, model_view])
+def test_bertviz_asks_nothing_of_the_network_and_keeps_hostile_tokens_as_text(eager_model, tokenizer, view):
+    attention = attention_weights(eager_model, tokenizer, "Good.")
+    hostile = type(attention)(
+        ["[CLS]", "</script><script>alert(1)</script>", "<!--<script>", "[SEP]"],
+        attention.token_type_ids,
+        attention.weights,
+    )
+    frame = view(hostile).data
+    document = html.unescape(re.search(r'srcdoc="([^"]*)"', frame).group(1))
+    assert not re.search(r"<(script|link|img)[^>]+(src|href)=", document)
+    assert document.count("</script>") == 4
+    assert "<!--<script>" not in document
+
+
+def test_bertviz_refuses_a_view_too_heavy_for_a_page(eager_model, tokenizer):
+    attention = attention_weights(eager_model, tokenizer, "word " * 120)
+    with pytest.raises(ValueError, match=r"MB into the page for 122 tokens"):
+        model_view(attention)

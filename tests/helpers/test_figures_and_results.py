@@ -1,0 +1,68 @@
+import numpy as np
+import plotly.graph_objects as go
+import psutil
+import pytest
+from myst_nb.ext.glue import extract_glue_data_cell
+from nbformat.v4 import new_code_cell, new_output
+
+from helpers import results
+from helpers.figures import COLOURS, attention_heatmap, finish
+from helpers.results import Cost, glue, kernel_cost
+
+
+def test_a_figure_carries_its_finding_axes_and_text_alternative():
+    fig = finish(go.Figure(), title="It grows", alt="A rising line", x="step", y="loss (nats)")
+    assert fig.layout.title.text == "It grows"
+    assert fig.layout.meta["alt"] == "A rising line"
+    assert fig.layout.xaxis.title.text == "step"
+    assert fig.layout.yaxis.title.text == "loss (nats)"
+
+
+@pytest.mark.parametrize(("title", "alt"), [("", "x"), ("x", " ")])
+def test_a_figure_without_title_or_alternative_is_refused(title, alt):
+    with pytest.raises(ValueError, match="alternative text"):
+        finish(go.Figure(), title=title, alt=alt)
+
+
+def test_the_heat_map_shows_each_heads_weights():
+    weights = np.random.default_rng(0).dirichlet(np.ones(4), size=(3, 4))
+    fig = attention_heatmap(weights, list("abca"), title="t", alt="a")
+    assert len(fig.data) == 3
+    for trace, head in zip(fig.data, weights, strict=True):
+        np.testing.assert_allclose(trace.z, head, atol=5e-5)
+    assert [trace.visible for trace in fig.data] == [True, False, False]
+    buttons = fig.layout.updatemenus[0].buttons
+    assert [list(button.args[1]) for button in buttons] == [[i == h for i in range(3)] for h in range(3)]
+
+
+def test_weights_that_do_not_fit_the_tokens_are_refused():
+    with pytest.raises(ValueError, match=r"2 tokens need weights of shape \(heads, 2, 2\), not \(1, 3, 3\)"):
+        attention_heatmap(np.zeros((1, 3, 3)), ["a", "b"], title="t", alt="a")
+
+
+def test_colours_differ_for_readers_without_red_or_green():
+    assert len(set(COLOURS)) == len(COLOURS)
+
+
+def test_glue_records_what_the_published_page_reads(monkeypatch):
+    shown = []
+    monkeypatch.setattr(results, "display", lambda data, metadata, raw: shown.append((data, metadata)))
+    glue(accuracy="0.86", n=3)
+    outputs = [new_output("display_data", data=data, metadata=metadata) for data, metadata in shown]
+    read = dict(extract_glue_data_cell(new_code_cell(outputs=outputs)))
+    assert {name: output["data"] for name, output in read.items()} == {
+        "accuracy": {"text/plain": "0.86"},
+        "n": {"text/plain": "3"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(48.4, "48 seconds"), (59.7, "1 min 00 s"), (125, "2 min 05 s"), (3, "3 seconds")]
+)
+def test_a_time_is_said_in_words(seconds, words):
+    assert Cost(seconds, 0).time == words
+
+
+def test_the_peak_is_at_least_what_is_resident_now():
+    assert kernel_cost().peak_bytes >= 0.9 * psutil.Process().memory_info().rss
+    assert Cost(1, 1_500_000_000).memory == "1.50 GB"

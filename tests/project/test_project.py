@@ -1,0 +1,129 @@
+"""The project's files agree with each other."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+from book.setup_cells import PLACEHOLDER, setup_source
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "chapters").rglob("*.ipynb"))
+TRACKED = subprocess.run(
+    ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+).stdout.split()
+
+
+def versions(path: str) -> dict[str, str]:
+    pins = re.findall(r"^[\s-]*([A-Za-z0-9_-]+)==?([0-9][^\s\\]*)", (ROOT / path).read_text(), re.MULTILINE)
+    return {name.lower().replace("_", "-"): version for name, version in pins}
+
+
+TORCH = re.search(r"^TORCH := (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE).group(1)
+
+
+@pytest.mark.parametrize("path", ["environment.yml", "binder/environment.yml"])
+def test_the_conda_files_name_the_versions_of_the_lock(path):
+    lock = versions("requirements.txt") | {"pytorch-cpu": TORCH, "python": "3.11"}
+    pins = versions(path)
+    assert {"python", "pytorch-cpu"} <= set(pins)
+    assert {name: version for name, version in pins.items() if lock.get(name) != version} == {}
+
+
+def test_the_conda_environment_brings_all_that_a_notebook_needs():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {Requirement(line).name.lower() for line in project["dependencies"]}
+    assert needed - set(versions("environment.yml")) == {"torch"}  # conda's name for it is pytorch-cpu
+
+
+def test_every_line_of_the_lock_is_pinned_by_hash():
+    lock = (ROOT / "requirements.txt").read_text().replace("\\\n", "")
+    lines = [line for line in lock.splitlines() if line.strip() and not line.startswith("#")]
+    assert len(lines) > 100
+    assert [line[:60] for line in lines if "==" not in line or "--hash=sha256:" not in line] == []
+    assert "torch" not in versions("requirements.txt")
+
+
+def test_binder_reads_its_own_folder_and_the_lock():
+    build = (ROOT / "binder" / "postBuild").read_text()
+    assert "--require-hashes --no-deps -r requirements.txt" in build
+    assert (ROOT / "binder" / "postBuild").stat().st_mode & 0o111
+    assert sorted(path.name for path in (ROOT / "binder").iterdir()) == ["environment.yml", "postBuild"]
+
+
+def test_ci_calls_the_readmes_test_command_alone():
+    commands = [
+        line
+        for line in (ROOT / ".ci" / "run").read_text().splitlines()
+        if line and not line.startswith(("#", "set ", "cd "))
+    ]
+    assert commands == ["exec make test"]
+    assert "\nmake test " in (ROOT / "README.md").read_text()
+
+
+def test_the_repositorys_address_is_one_setting():
+    url = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
+    assert url == PLACEHOLDER or re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", url)
+    others = [
+        name
+        for name in TRACKED
+        if not name.endswith(".ipynb") and name not in ("_config.yml", "book/setup_cells.py")
+        if (ROOT / name).is_file() and url.encode() in (ROOT / name).read_bytes()
+    ]
+    assert others == []
+
+
+def test_no_registry_host_and_no_absolute_path_is_in_the_repository():
+    hosts = ["pypi" + ".org", "pythonhosted" + ".org", "npmjs" + ".org", "npmjs" + ".com"]
+    found = {
+        name: host
+        for name in TRACKED
+        if (ROOT / name).is_file()
+        for host in [*hosts, "/root" + "/", "/home" + "/"]
+        if host.encode() in (ROOT / name).read_bytes()
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+class TestNotebook:
+    def test_is_committed_without_outputs(self, path):
+        for cell in nbformat.read(path, as_version=4).cells:
+            if cell.cell_type == "code":
+                assert cell.outputs == [], cell.id
+                assert cell.execution_count is None, cell.id
+
+    def test_has_cell_ids_that_a_person_chose(self, path):
+        ids = [cell.id for cell in nbformat.read(path, as_version=4).cells]
+        assert len(ids) == len(set(ids))
+        assert [name for name in ids if re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4,})*", name)] == []
+
+    def test_begins_with_the_set_up_and_the_profile_and_ends_with_its_cost(self, path):
+        code = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+        assert [code[0].id, code[1].id, code[-1].id] == ["setup", "profile", "cost"]
+        assert code[0].source == setup_source(ROOT), "run: make setup-cells"
+
+    def test_has_no_cell_over_forty_lines(self, path):
+        long = {
+            cell.id: len(cell.source.splitlines())
+            for cell in nbformat.read(path, as_version=4).cells
+            if cell.cell_type == "code" and len(cell.source.splitlines()) > 40
+        }
+        assert long == {}
+
+    def test_has_exercises_whose_executed_solutions_check_themselves(self, path):
+        cells = nbformat.read(path, as_version=4).cells
+        solutions = [cell for cell in cells if cell.id.startswith("solution-")]
+        assert 3 <= len(solutions) <= 6
+        for cell in solutions:
+            assert "hide-cell" in cell.metadata["tags"]
+            assert "assert" in cell.source, cell.id
+
+    def test_never_branches_on_the_profiles_name(self, path):
+        code = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+        assert not [source for source in code if "profile.name" in source or "COURSE_PROFILE" in source]
