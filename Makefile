@@ -11,6 +11,7 @@ PYTHON := $(firstword $(foreach p,$(or $(BASE_PYTHON),python3 python3.13 python3
             $(shell command -v $(p) >/dev/null 2>&1 && $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $(p))))
 V := .venv/bin
 export PYTHONUNBUFFERED := 1
+export OMP_WAIT_POLICY := PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # $(call step,what it does,command): says what runs and how long it took

@@ -78,7 +78,7 @@ def execution_key(notebook: nbformat.NotebookNode, root: Path) -> str:
     for path in [*files, root / "requirements.txt", root / "Makefile"]:
         text = path.read_text(encoding="utf-8")
         if path.name == "Makefile":
-            text = re.search(r"^TORCH\s*:?=.*$", text, re.MULTILINE).group()
+            text = next(line for line in text.splitlines() if line.startswith("TORCH"))
         digest.update(f"{path.relative_to(root)}\n{text}".encode())
     for variable in ("COURSE_PROFILE", "COURSE_WEIGHTS"):
         digest.update(os.environ.get(variable, "").encode())
@@ -104,12 +104,13 @@ def with_outputs(source: nbformat.NotebookNode, executed: nbformat.NotebookNode)
 class _Passed:
     """Collects which notebooks pytest saw pass."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path) -> None:
+        self.root = root
         self.paths: set[Path] = set()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" and report.passed:
-            self.paths.add(Path(report.fspath))
+            self.paths.add((self.root / report.nodeid.partition("::")[0]).resolve())
 
 
 def execute(root: Path) -> bool:
@@ -150,15 +151,18 @@ def execute(root: Path) -> bool:
 
 
 def _run(notebooks: list[Path], root: Path) -> set[Path]:
+    # threads that wait must not spin: on two busy cores a spinning pair is ten times slower
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if os.environ.get("COURSE_PROFILE", "cpu") == "cpu":
         os.environ["PYTHONPATH"] = os.pathsep.join(
             [str(root / "book" / "no_network"), *filter(None, [os.environ.get("PYTHONPATH")])]
         )
-    recorder = _Passed()
+    running = root / "build" / "running"
+    recorder = _Passed(running)
     options = ["--nbmake", "--overwrite", f"--nbmake-timeout={CELL_TIMEOUT}", "-q", "--durations=0"]
-    options += ["-p", "no:cacheprovider", f"--rootdir={root / 'build' / 'running'}", "-c", os.devnull]
+    options += ["-p", "no:cacheprovider", f"--rootdir={running}", "-c", os.devnull]
     pytest.main([*options, *map(str, notebooks)], plugins=[recorder])
-    return {path.resolve() for path in recorder.paths}
+    return recorder.paths
 
 
 def glued(notebook: nbformat.NotebookNode) -> dict[str, str]:
@@ -167,7 +171,7 @@ def glued(notebook: nbformat.NotebookNode) -> dict[str, str]:
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             if name := output.get("metadata", {}).get("scrapbook", {}).get("name"):
-                values[name] = output["data"]["application/papermill.record/text/plain"]
+                values[name] = ast.literal_eval(output["data"]["application/papermill.record/text/plain"])
     return values
 
 

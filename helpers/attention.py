@@ -56,7 +56,7 @@ def attention_weights(
             f"The model has {model.config.num_hidden_layers} layers but returned attention of {len(attentions)}."
         )
     return Attention(
-        tokens=tokenizer.convert_ids_to_tokens(encoding["input_ids"]),
+        tokens=encoding.tokens(),
         token_type_ids=list(encoding.get("token_type_ids", [0] * len(encoding["input_ids"]))),
         weights=torch.stack([layer[0].float().cpu() for layer in attentions]),
     )

@@ -49,9 +49,8 @@ def _frame(view, attention: Attention, height: int, title: str) -> HTML:
     weights = tuple(layer.unsqueeze(0) for layer in attention.weights)  # bertviz: (1, heads, n, n) a layer
     # bertviz writes the tokens unescaped into a script: a token "</script>" would end it
     page = view(weights, list(attention.tokens), html_action="return").data
-    body, script = re.search(
-        r"</script>(.*?)<script type=\"text/javascript\">(.*)</script>", page, re.DOTALL
-    ).groups()
+    body, _, script = page.partition("</script>")[2].partition('<script type="text/javascript">')
+    script = script.rpartition("</script>")[0]
     script = re.sub(rf"\d+\.\d{{{DECIMALS + 1},}}(e-?\d+)?", _rounded, script).replace("</", "<\\/")
     script = script.replace("<!--", "<\\!--")
     jquery = _asset("sphinxcontrib-jquery", "sphinxcontrib/jquery/jquery.js")

@@ -54,7 +54,7 @@ def _cpu() -> Profile:
         encoder="minilm",
         device=torch.device("cpu"),
         autocast=_has_fast_bfloat16(),
-        batch_size=64,
+        batch_size=32,
         epochs=2,
         learning_rate=2e-4,
         head_learning_rate=1e-3,

@@ -16,12 +16,13 @@ def glue(**values: object) -> None:
     """Records values under their names, so that the text can quote them with the `glue` role.
 
     Nothing is shown in the notebook. A string is quoted as it stands; give numbers already formatted.
+    The value is kept as a Python string literal, or the page would read "0.80" as a number and print 0.8.
     The format is myst-nb's, written here because Colab has no myst-nb
     (https://myst-nb.readthedocs.io/en/latest/render/glue.html).
     """
     for name, value in values.items():
         display(
-            {f"{GLUE_PREFIX}text/plain": str(value)},
+            {f"{GLUE_PREFIX}text/plain": repr(str(value))},
             metadata={"scrapbook": {"name": name, "mime_prefix": GLUE_PREFIX}},
             raw=True,
         )

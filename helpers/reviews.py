@@ -92,13 +92,19 @@ def _download(folder: Path) -> None:
 def read_snippets() -> pd.DataFrame:
     """All snippets as published: columns `id` (int), `rating` (mean human rating, -4 to 4) and `text`."""
     with tarfile.open(fetch_reviews()) as outer:
-        inner = io.BytesIO(outer.extractfile(INNER_ARCHIVE).read())
-    with tarfile.open(fileobj=inner) as tar:
-        lines = tar.extractfile(MEMBER).read().decode("utf-8").splitlines()
+        content = _member(outer, INNER_ARCHIVE)
+    with tarfile.open(fileobj=io.BytesIO(content)) as inner:
+        lines = _member(inner, MEMBER).decode("utf-8").splitlines()
     frame = pd.DataFrame([line.split("\t") for line in lines], columns=["id", "rating", "text"])
     return frame.assign(
         id=frame["id"].astype(int), rating=frame["rating"].astype(float), text=frame["text"].str.strip()
     )
+
+
+def _member(archive: tarfile.TarFile, name: str) -> bytes:
+    file = archive.extractfile(name)
+    assert file is not None, f"{name} is not a file in the archive"
+    return file.read()
 
 
 def normalise(text: str) -> str:
@@ -144,12 +150,12 @@ def load_reviews() -> DatasetDict:
 
     Columns: `id`, `text`, `rating` (-4 to 4) and `label` (0 negative, 1 positive: the sign of the
     rating). Validation has 1,000 rows and test 1,500, each with the class shares of the whole. Which
-    split a text is in follows from a hash of its words alone: the same on every machine and version.
+    split a text is in, and its place there, follow from a hash of its words alone: the same on every
+    machine, and in no order that a class could follow.
     """
     frame, _ = clean_snippets()
-    frame = frame.assign(label=(frame["rating"] > 0).astype(int))
-    hashes = frame["text"].map(lambda text: hashlib.sha256(normalise(text).encode()).hexdigest())
-    frame = frame.iloc[np.argsort(hashes.to_numpy(), kind="stable")]
+    hashes = [hashlib.sha256(normalise(text).encode()).hexdigest() for text in frame["text"]]
+    frame = frame.assign(label=(frame["rating"] > 0).astype(int), hash=hashes).sort_values("hash")
     parts: dict[str, list[pd.DataFrame]] = {"test": [], "validation": [], "train": []}
     positive_share = frame["label"].mean()
     for label, rows in frame.groupby("label"):
@@ -169,7 +175,9 @@ def load_reviews() -> DatasetDict:
     return DatasetDict(
         {
             name: Dataset.from_pandas(
-                pd.concat(parts[name]).sort_values("id"), features=features, preserve_index=False
+                pd.concat(parts[name]).sort_values("hash").drop(columns="hash"),
+                features=features,
+                preserve_index=False,
             )
             for name in ("train", "validation", "test")
         }

@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    BatchEncoding,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -109,6 +110,11 @@ def soft_targets(ratings: Sequence[float]) -> np.ndarray:
     return np.stack([1 - positive, positive], axis=1).astype(np.float32)
 
 
+def padded(tokenizer: PreTrainedTokenizerBase, input_ids: list[list[int]]) -> BatchEncoding:
+    """A batch as tensors of shape (B, T), T the next multiple of 8: few shapes for the CPU to prepare for."""
+    return tokenizer.pad({"input_ids": input_ids}, return_tensors="pt", pad_to_multiple_of=8)
+
+
 def mixed_precision(device: torch.device, autocast: bool):
     """The context of a forward pass: bfloat16 autocast, or nothing."""
     return torch.autocast(device.type, torch.bfloat16) if autocast else nullcontext()
@@ -151,8 +157,8 @@ def fine_tune(
     goal = torch.tensor(targets, device=model.device)
 
     model.base_model.embeddings.requires_grad_(False)
-    head = [*model.base_model.pooler.parameters(), *model.classifier.parameters()]
-    encoder = list(model.base_model.encoder.parameters())
+    head = _parameters(model, "pooler.", "classifier.")
+    encoder = _parameters(model, "encoder.")
     optimizer = torch.optim.AdamW(
         [
             {"params": encoder, "lr": recipe.learning_rate},
@@ -165,12 +171,12 @@ def fine_tune(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: learning_rate_factor(step, steps, recipe.warmup_share)
     )
-    history = []
+    history: list[dict[str, float]] = []
     model.train()
     with tqdm(total=steps, unit="step", desc="fine-tuning") as progress:
         for epoch in range(recipe.epochs):
             for rows in length_bucketed_batches(lengths, recipe.batch_size, rng):
-                batch = tokenizer.pad({"input_ids": [input_ids[row] for row in rows]}, return_tensors="pt")
+                batch = padded(tokenizer, [input_ids[row] for row in rows])
                 with mixed_precision(model.device, recipe.autocast):
                     logits = model(**batch.to(model.device)).logits
                 loss = F.cross_entropy(logits.float(), goal[rows])
@@ -194,6 +200,12 @@ def fine_tune(
     return table.assign(examples=table["examples"].cumsum())
 
 
+def _parameters(model: PreTrainedModel, *parts: str) -> list[torch.nn.Parameter]:
+    """The parameters whose name, without the prefix of the base model, begins with one of `parts`."""
+    prefix = f"{model.base_model_prefix}."
+    return [p for name, p in model.named_parameters() if name.removeprefix(prefix).startswith(parts)]
+
+
 @torch.inference_mode()
 def predict_logits(
     model: PreTrainedModel,
@@ -208,10 +220,10 @@ def predict_logits(
         ValueError: no texts.
     """
     input_ids = tokenizer(list(texts), truncation=True)["input_ids"] if len(texts) else []
-    logits = np.empty((len(texts), model.config.num_labels), dtype=np.float32)
+    logits = np.empty((len(texts), int(model.config.num_labels or 0)), dtype=np.float32)
     model.eval()
     for rows in length_bucketed_batches([len(ids) for ids in input_ids], batch_size):
-        batch = tokenizer.pad({"input_ids": [input_ids[row] for row in rows]}, return_tensors="pt")
+        batch = padded(tokenizer, [input_ids[row] for row in rows])
         with mixed_precision(model.device, autocast):
             logits[rows] = model(**batch.to(model.device)).logits.float().cpu().numpy()
     return logits

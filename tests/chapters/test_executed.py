@@ -88,7 +88,7 @@ class TestTheLoopOfChapter8AndTheOneInHelpers:
         }
         return from_notebook(
             "chapters/08_fine_tuning.ipynb",
-            ["batches", "predict-function", "schedule-function", "live", "loop"],
+            ["batches", "predict-function", "schedule-function", "optimizer", "live", "loop"],
             given,
         )
 

@@ -135,7 +135,7 @@ def test_helpers_are_found_through_magics_and_at_one_remove(course):
 def test_glued_values_are_read_from_the_outputs():
     output = new_output(
         "display_data",
-        data={"application/papermill.record/text/plain": "0.86"},
+        data={"application/papermill.record/text/plain": "'0.80'"},
         metadata={"scrapbook": {"name": "accuracy"}},
     )
-    assert glued(new_notebook(cells=[new_code_cell(outputs=[output])])) == {"accuracy": "0.86"}
+    assert glued(new_notebook(cells=[new_code_cell(outputs=[output])])) == {"accuracy": "0.80"}

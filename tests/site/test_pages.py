@@ -109,6 +109,8 @@ def test_figures_are_readable_in_both_themes(visit: Look, page: str) -> None:
     light = [figure["colour"] for figure in visit(page, 1280, "light").figures]
     dark = [figure["colour"] for figure in visit(page, 1280, "dark").figures]
     for day, night in zip(light, dark, strict=True):
+        if day is None:  # a figure without axes, legend or notes has no text of its own
+            continue
         assert _brightness(day) < 128 < _brightness(night)
 
 
@@ -309,6 +311,8 @@ def test_a_choice_made_before_the_figure_is_drawn_is_kept(open_page: Callable[..
         window.goto(window.url.replace("search", page), wait_until="domcontentloaded")
         menu, plot = controlled(window)
         menu.select_option(index=1)
+    while not held:
+        window.evaluate("() => 0")  # lets the browser's messages arrive
     held[0].continue_()
     window.wait_for_function("plot => plot.dataset.drawn", arg=plot)
     chosen = plot.evaluate(f"plot => new Promise((next) => setTimeout(() => next(({SHOWN})(plot)), 0))")

@@ -202,8 +202,8 @@ def test_a_traceback_keeps_the_frames_of_the_chapter_and_leaves_out_paths_of_the
         "-" * 75,
         "ValueError   Traceback (most recent call last)",
         "\x1b[36mCell\x1b[39m\x1b[32m In[3]\x1b[39m, line 1\n----> 1 model(text)",
-        "File \x1b[32m/home/me/lib/python3.11/site-packages/torch/nn.py:7\x1b[39m, in f()\n      7 raise",
-        "File \x1b[32m/home/me/lib/python3.11/site-packages/torch/nn.py:9\x1b[39m, in g()\n      9 raise",
+        "File \x1b[32m/opt/me/lib/python3.11/site-packages/torch/nn.py:7\x1b[39m, in f()\n      7 raise",
+        "File \x1b[32m/opt/me/lib/python3.11/site-packages/torch/nn.py:9\x1b[39m, in g()\n      9 raise",
         "ValueError: expected 2 sizes, got 3",
     ]
     error = {"output_type": "error", "ename": "ValueError", "evalue": "expected", "traceback": trace}
@@ -212,7 +212,7 @@ def test_a_traceback_keeps_the_frames_of_the_chapter_and_leaves_out_paths_of_the
     assert "model(text)" in text
     assert "expected 2 sizes, got 3" in text
     assert "2 frames inside libraries" in text
-    assert "/home/me" not in text
+    assert "/opt/me" not in text
 
 
 def test_a_frame_loads_late_and_must_have_a_title() -> None:
