@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,36 +14,23 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 from sphinx.writers.html5 import HTML5Translator
-from sphinxcontrib import katex
 
-from book.assets import node_program
+from book.maths import MathsError, Typesetter
 
 LOGGER = logging.getLogger(__name__)
 HERE = Path(__file__).parent
-_NUMBERED = re.compile(r"\\(begin|end)\{(equation|align|gather|alignat|multline|flalign|eqnarray)\}")
 
 
-def typeset(latex: str, display: bool) -> str:
-    r"""LaTeX as KaTeX's HTML with MathML inside, which screen readers take.
-
-    Args:
-        latex: the formula, without delimiters. Numbered environments are typeset without KaTeX's own
-            number: the book counts its equations itself.
-        display: a block of its own rather than part of a line.
-
-    Raises:
-        katex.KaTeXError: KaTeX does not know a command, or the formula is malformed.
-    """
-    latex = _NUMBERED.sub(r"\\\1{\2*}", latex.strip())
-    latex = re.sub(r"\\(begin|end)\{(?:multline|flalign|eqnarray)\*\}", r"\\\1{align*}", latex)
-    options = {"displayMode": display, "throwOnError": True, "strict": "ignore", "output": "htmlAndMathml"}
-    return katex.render_latex(latex, options)
+@cache
+def typesetter(katex: str) -> Typesetter:
+    """The one typesetter of a build, for the KaTeX at this path."""
+    return Typesetter(Path(katex))
 
 
 def _typeset_node(translator: HTML5Translator, node: nodes.Element, display: bool) -> str:
     try:
-        return typeset(node.astext(), display)
-    except katex.KaTeXError as error:
+        return typesetter(translator.config.course_katex).html(node.astext(), display)
+    except MathsError as error:
         LOGGER.warning("formula cannot be typeset: %s", error, location=node)
         return f"<code>{translator.encode(node.astext())}</code>"
 
@@ -112,21 +100,26 @@ def finish_page(
 
 
 def prepare(app: Sphinx) -> None:
-    """Point KaTeX to the installed package and node, and hand the filters to the templates."""
-    script = Path(app.config.course_katex)
-    if not script.is_file():
-        raise ExtensionError(f"KaTeX is missing: {script} (run make site)")
-    katex.KaTeXServer.katex_path = str(script)
-    katex.NODEJS_BINARY = str(node_program())
+    """See that KaTeX is there, and hand the filter to the templates (``builder-inited``)."""
+    try:
+        typesetter(app.config.course_katex)
+    except FileNotFoundError as error:
+        raise ExtensionError(str(error)) from error
     templates = getattr(app.builder, "templates", None)
     if templates is not None:
         templates.environment.filters["without_icon_script"] = without_icon_script
 
 
+def end(app: Sphinx, exception: Exception | None) -> None:
+    """End the typesetter's process (``build-finished``)."""
+    typesetter(app.config.course_katex).close()
+
+
 def own_fingerprint() -> str:
-    """A hash of what shapes every page: this module and the templates. A change of it rebuilds them all."""
+    """A hash of what shapes every page: this module, the typesetter, the templates. Changed, it rebuilds all."""
     digest = hashlib.sha256()
-    for path in [Path(__file__), *sorted((HERE / "templates").rglob("*.html"))]:
+    own = [Path(__file__), HERE / "maths.py", HERE / "typeset.js"]
+    for path in [*own, *sorted((HERE / "templates").rglob("*.html"))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -142,4 +135,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("course_fingerprint", own_fingerprint(), "env", types=[str])
     app.connect("builder-inited", prepare)
     app.connect("html-page-context", finish_page, priority=800)
+    app.connect("build-finished", end)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": False}

@@ -51,6 +51,7 @@ def _frame(view, attention: Attention, height: int, title: str) -> HTML:
     page = view(weights, list(attention.tokens), html_action="return").data
     body, _, script = page.partition("</script>")[2].partition('<script type="text/javascript">')
     script = script.rpartition("</script>")[0]
+    body = body.replace('<select id="layer">', '<select id="layer" aria-label="Layer">')
     script = re.sub(rf"\d+\.\d{{{DECIMALS + 1},}}(e-?\d+)?", _rounded, script).replace("</", "<\\/")
     script = script.replace("<!--", "<\\!--")
     jquery = _asset("sphinxcontrib-jquery", "sphinxcontrib/jquery/jquery.js")

@@ -132,6 +132,11 @@ def test_the_plotting_script_is_loaded_only_where_there_are_figures(visit: Look,
 
 
 @every_page
+def test_the_icons_come_without_the_fonts_and_script_of_the_theme(visit: Look, page: str) -> None:
+    assert [name for name in visit(page, 1280, "light").requested if "fontawesome" in name] == []
+
+
+@every_page
 def test_every_picture_is_there_and_says_what_it_shows(visit: Look, page: str) -> None:
     seen = visit(page, 1280, "light")
     for picture in seen.pictures:
