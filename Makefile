@@ -11,13 +11,13 @@ PYTHON := $(firstword $(foreach p,$(or $(BASE_PYTHON),python3 python3.13 python3
             $(shell command -v $(p) >/dev/null 2>&1 && $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $(p))))
 V := .venv/bin
 export PYTHONUNBUFFERED := 1
-export OMP_WAIT_POLICY := PASSIVE
+export GOMP_SPINCOUNT := 20000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # $(call step,what it does,command): says what runs and how long it took
 step = @printf '== %s\n' "$(1)"; SECONDS=0; { $(2); } && printf '   done in %d s\n' $$SECONDS
 
-.PHONY: help book test lab check site serve data execute chromium lock setup-cells clean test-gpu
+.PHONY: help book test lab check site serve data execute chromium lock setup-cells clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -26,11 +26,11 @@ book: site  ## install, execute, build, and serve the book on 127.0.0.1 (PORT=80
 	@$(V)/python -m book.serve --port $(PORT)
 
 test: check site chromium  ## everything that proves the course
-	$(call step,Testing the executed chapters and the site in Chromium,$(V)/pytest tests/site tests/chapters)
+	$(call step,Testing the executed chapters and the site in Chromium,$(V)/python -m pytest tests/chapters tests/site)
 
 check: .venv/installed data  ## lint, types, unit tests, notebooks clean
 	$(call step,Checking style and types,$(V)/ruff check . && $(V)/ruff format --check . && $(V)/mypy)
-	$(call step,Testing helpers and the book's tools,$(V)/pytest tests/helpers tests/project)
+	$(call step,Testing helpers and the book's tools,$(V)/python -m pytest tests/helpers tests/project)
 
 site: execute  ## build the site into build/site without serving it
 	$(call step,Building the site,$(V)/python -m book.site)
@@ -46,9 +46,6 @@ serve: .venv/installed  ## serve the site that was built last
 
 lab: .venv/installed data  ## JupyterLab on the chapters
 	@$(V)/jupyter lab --notebook-dir=chapters
-
-test-gpu: .venv/installed data  ## the chapters under the gpu profile, with the packaged weights
-	$(call step,Executing chapters on the GPU,COURSE_PROFILE=gpu COURSE_WEIGHTS=packaged $(V)/python -m book.execute --into build/gpu)
 
 .venv/installed: requirements.txt pyproject.toml Makefile
 	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or newer is needed; found: $$(python3 --version 2>&1). Install it, or name it: make BASE_PYTHON=/path/to/python3.11"; exit 2; fi

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import sys
 from dataclasses import dataclass
 from functools import cache
 
 import torch
 
 ENVIRONMENT_VARIABLE = "COURSE_PROFILE"
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
 
 
 @dataclass(frozen=True)
@@ -61,8 +58,8 @@ def _cpu() -> Profile:
         epochs=2,
         learning_rate=2e-4,
         head_learning_rate=1e-3,
-        frozen_examples=4_000,
-        trainer_examples=1_600,
+        frozen_examples=3_000,
+        trainer_examples=800,
     )
 
 
@@ -91,19 +88,6 @@ def _gpu() -> Profile:
 PROFILES = {"cpu": _cpu, "gpu": _gpu}
 
 
-def _return_freed_memory() -> None:
-    """Makes glibc give large freed blocks back at once.
-
-    Batches of many shapes otherwise leave holes that the process keeps: a third more memory at the peak
-    (the parameters are described in mallopt(3)).
-    """
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "mallopt"):
-            libc.mallopt(M_TRIM_THRESHOLD, 1 << 20)
-            libc.mallopt(M_MMAP_THRESHOLD, 1 << 20)
-
-
 @cache
 def current_profile() -> Profile:
     """The profile that `COURSE_PROFILE` names, read once.
@@ -117,5 +101,4 @@ def current_profile() -> Profile:
         raise ValueError(
             f"{ENVIRONMENT_VARIABLE}={name!r} is not a profile. Use one of {', '.join(map(repr, PROFILES))}."
         )
-    _return_freed_memory()
     return PROFILES[name]()

@@ -211,7 +211,7 @@ def predict_logits(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     texts: Sequence[str],
-    batch_size: int = 64,
+    batch_size: int = 32,
     autocast: bool = False,
 ) -> np.ndarray:
     """Logits of each text: shape (len(texts), classes), float32, in the order of `texts`.
