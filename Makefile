@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 PORT ?= 8000
 TORCH := 2.13.0
 PYTHON := $(firstword $(foreach p,$(or $(BASE_PYTHON),python3 python3.13 python3.12 python3.11),\
-            $(shell command -v $(p) >/dev/null 2>&1 && $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $(p))))
+            $(shell command -v $(p) >/dev/null 2>&1 && $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
 V := .venv/bin
 export PYTHONUNBUFFERED := 1
 export GOMP_SPINCOUNT := 20000

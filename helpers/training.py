@@ -94,7 +94,7 @@ def learning_rate_factor(step: int, steps: int, warmup_share: float) -> float:
     warmup = max(1, round(warmup_share * steps))
     if step < warmup:
         return (step + 1) / warmup
-    return (steps - step) / (steps - warmup)
+    return (steps - step) / max(1, steps - warmup)
 
 
 def soft_targets(ratings: Sequence[float]) -> np.ndarray:
