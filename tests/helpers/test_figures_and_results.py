@@ -41,7 +41,7 @@ def test_weights_that_do_not_fit_the_tokens_are_refused():
         attention_heatmap(np.zeros((1, 3, 3)), ["a", "b"], title="t", alt="a")
 
 
-def test_colours_differ_for_readers_without_red_or_green():
+def test_no_colour_stands_for_two_series():
     assert len(set(COLOURS)) == len(COLOURS)
 
 
