@@ -19,6 +19,8 @@ from helpers.attention import Attention
 
 DECIMALS = 3
 MAX_BYTES = 3_000_000
+BYTES_PER_WEIGHT = 5
+"""The fewest a weight can take, as in `0.0, `."""
 
 _REQUIRE = """
 function requirejs(names, run) { run(...names.map(n => ({d3: window.d3, jquery: window.jQuery})[n])); }
@@ -46,6 +48,9 @@ def model_view(attention: Attention, height: int = 420) -> HTML:
 
 
 def _frame(view, attention: Attention, height: int, title: str) -> HTML:
+    least = attention.weights.numel() * BYTES_PER_WEIGHT
+    if least > MAX_BYTES:
+        raise _too_heavy(f"at least {least / 1e6:.1f}", attention)
     weights = tuple(layer.unsqueeze(0) for layer in attention.weights)  # bertviz: (1, heads, n, n) a layer
     # bertviz writes the tokens unescaped into a script: a token "</script>" would end it
     page = view(weights, list(attention.tokens), html_action="return").data
@@ -63,14 +68,17 @@ def _frame(view, attention: Attention, height: int, title: str) -> HTML:
         f"<script>{script}</script></body></html>"
     )
     if len(document) > MAX_BYTES:
-        raise ValueError(
-            f"bertviz would put {len(document) / 1e6:.1f} MB into the page for {len(attention.tokens)} tokens. "
-            "Take a shorter text."
-        )
+        raise _too_heavy(f"{len(document) / 1e6:.1f}", attention)
     return HTML(
         # in a div, since IPython warns of HTML that begins with a frame
         f'<div><iframe class="course-bertviz" title="{escape(title)}" srcdoc="{escape(document)}" loading="lazy" '
         f'style="width:100%;height:{height}px;border:1px solid #8888;background:#fff"></iframe></div>'
+    )
+
+
+def _too_heavy(megabytes: str, attention: Attention) -> ValueError:
+    return ValueError(
+        f"bertviz would put {megabytes} MB into the page for {len(attention.tokens)} tokens. Take a shorter text."
     )
 
 

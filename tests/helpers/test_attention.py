@@ -63,7 +63,13 @@ def test_bertviz_asks_nothing_of_the_network_and_keeps_hostile_tokens_as_text(ea
     assert "<!--<script>" not in document
 
 
-def test_bertviz_refuses_a_view_too_heavy_for_a_page(eager_model, tokenizer):
+def test_bertviz_refuses_a_text_whose_weights_alone_are_too_heavy(eager_model, tokenizer):
     attention = attention_weights(eager_model, tokenizer, "word " * 120)
-    with pytest.raises(ValueError, match=r"MB into the page for 122 tokens"):
+    with pytest.raises(ValueError, match=r"at least 5\.4 MB into the page for 122 tokens"):
         model_view(attention)
+
+
+def test_bertviz_refuses_a_page_that_turns_out_too_heavy(eager_model, tokenizer, monkeypatch):
+    monkeypatch.setattr("helpers.bertviz_offline.MAX_BYTES", 300_000)
+    with pytest.raises(ValueError, match=r"put 0\.\d MB into the page for 4 tokens"):
+        head_view(attention_weights(eager_model, tokenizer, "Good."))

@@ -49,6 +49,7 @@ def test_a_package_that_is_not_installed_is_named(monkeypatch):
 
 def test_an_unreachable_hub_is_said_with_the_remedy(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # the Hub's client waits between its retries
     with pytest.raises(CheckpointError, match="COURSE_WEIGHTS=packaged"):
         checkpoint_folder("bert")
 
