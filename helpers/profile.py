@@ -18,6 +18,8 @@ class Profile:
     name: str
     encoder: str
     """Role of the encoder checkpoint, a key of `helpers.checkpoints.CHECKPOINTS`."""
+    decoder: str
+    """Role of the decoder checkpoint."""
     device: torch.device
     autocast: bool
     """Whether training computes in bfloat16 where that is safe (weights stay float32)."""
@@ -52,6 +54,7 @@ def _cpu() -> Profile:
     return Profile(
         name="cpu",
         encoder="minilm",
+        decoder="smollm2",
         device=torch.device("cpu"),
         autocast=_has_fast_bfloat16(),
         batch_size=32,
@@ -74,6 +77,7 @@ def _gpu() -> Profile:
     return Profile(
         name="gpu",
         encoder="minilm" if packaged else "bert",
+        decoder="smollm2",
         device=torch.device("cuda"),
         autocast=torch.cuda.is_bf16_supported(),
         batch_size=64,

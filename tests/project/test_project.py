@@ -39,6 +39,8 @@ def test_the_conda_environment_brings_all_that_a_notebook_needs():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     needed = {Requirement(line).name.lower() for line in project["dependencies"]}
     assert needed - set(versions("environment.yml")) == {"torch"}  # conda's name for it is pytorch-cpu
+    comment = (ROOT / "environment.yml").read_text().partition("name:")[0]
+    assert all(line in comment for line in project["optional-dependencies"]["weights"])
 
 
 def test_every_line_of_the_lock_is_pinned_by_hash():
