@@ -44,7 +44,10 @@ def chapter_notebooks(root: Path) -> list[Path]:
 
 
 def helper_sources(code: str, root: Path) -> list[Path]:
-    """The files of `helpers` that `code` imports, directly or through other helpers, sorted."""
+    """The files of `helpers` that `code` imports, directly or through other helpers, sorted.
+
+    A helper's own assets (`helpers/assets/NAME.*` of `helpers/NAME.py`) are among them.
+    """
     found: set[Path] = set()
     pending = _imported_helpers(code, root)
     while pending:
@@ -52,7 +55,8 @@ def helper_sources(code: str, root: Path) -> list[Path]:
         if path not in found:
             found.add(path)
             pending |= _imported_helpers(path.read_text(encoding="utf-8"), root)
-    return sorted(found)
+    assets = {asset for path in found for asset in (root / "helpers" / "assets").glob(f"{path.stem}.*")}
+    return sorted(found | assets)
 
 
 def _imported_helpers(code: str, root: Path) -> set[Path]:

@@ -53,27 +53,32 @@ def finish(fig: go.Figure, title: str, alt: str, x: str = "", y: str = "") -> go
     return fig
 
 
-def attention_heatmap(weights: np.ndarray, tokens: list[str], title: str, alt: str) -> go.Figure:
+def attention_heatmap(
+    weights: np.ndarray, tokens: list[str], title: str, alt: str, head: int = 0
+) -> go.Figure:
     """Attention weights of one or more heads as a heat map with a choice of head.
 
     Args:
         weights: shape (heads, n, n): row i holds how token i spreads its attention; rows sum to 1.
         tokens: the n tokens. The same token may come twice: axes count positions.
         title, alt: see `finish`.
+        head: the one shown first.
 
     Raises:
-        ValueError: the shapes disagree.
+        ValueError: the shapes disagree, or there is no such head.
     """
     n = len(tokens)
     if weights.ndim != 3 or weights.shape[1:] != (n, n):
         raise ValueError(f"{n} tokens need weights of shape (heads, {n}, {n}), not {weights.shape}.")
+    if not 0 <= head < len(weights):
+        raise ValueError(f"Head {head} is not among {len(weights)} heads (from 0).")
     fig = go.Figure()
-    for head, matrix in enumerate(weights):
+    for number, matrix in enumerate(weights):
         fig.add_heatmap(
             z=np.round(matrix, 4),
             zmin=0,
             zmax=1,
-            visible=head == 0,
+            visible=number == head,
             colorscale=SEQUENTIAL,
             colorbar={"title": "weight", "thickness": 12},
             text=[[f"{query} looks at {key}" for key in tokens] for query in tokens] if n <= 16 else None,
@@ -85,14 +90,21 @@ def attention_heatmap(weights: np.ndarray, tokens: list[str], title: str, alt: s
     fig.update_yaxes(**ticks, autorange="reversed", showgrid=False)
     buttons = [
         {
-            "label": f"head {head}",
+            "label": f"head {number}",
             "method": "restyle",
-            "args": ["visible", [h == head for h in range(len(weights))]],
+            "args": ["visible", [other == number for other in range(len(weights))]],
         }
-        for head in range(len(weights))
+        for number in range(len(weights))
     ]
     if len(buttons) > 1:
-        menu = {"buttons": buttons, "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}
+        menu = {
+            "buttons": buttons,
+            "active": head,
+            "x": 1,
+            "xanchor": "right",
+            "y": 1.02,
+            "yanchor": "bottom",
+        }
         fig.update_layout(updatemenus=[menu])
     fig.update_layout(height=460)
     return fig

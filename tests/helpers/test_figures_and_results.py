@@ -41,6 +41,15 @@ def test_weights_that_do_not_fit_the_tokens_are_refused():
         attention_heatmap(np.zeros((1, 3, 3)), ["a", "b"], title="t", alt="a")
 
 
+def test_the_heat_map_opens_on_the_head_asked_for():
+    weights = np.zeros((3, 2, 2))
+    fig = attention_heatmap(weights, ["a", "b"], title="t", alt="a", head=2)
+    assert [trace.visible for trace in fig.data] == [False, False, True]
+    assert fig.layout.updatemenus[0].active == 2
+    with pytest.raises(ValueError, match="Head 3 is not among 3 heads"):
+        attention_heatmap(weights, ["a", "b"], title="t", alt="a", head=3)
+
+
 def test_no_colour_stands_for_two_series():
     assert len(set(COLOURS)) == len(COLOURS)
 

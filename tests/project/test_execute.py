@@ -88,6 +88,17 @@ def test_an_edited_helper_executes_the_chapters_that_use_it_also_at_one_remove(c
     assert runs[1:] == [again]
 
 
+def test_an_edited_asset_of_a_helper_executes_the_chapters_that_use_it(course):
+    root, runs = course
+    (root / "helpers" / "assets").mkdir()
+    (root / "helpers" / "assets" / "b.js").write_text("1")
+    execute(root)
+    (root / "helpers" / "assets" / "b.js").write_text("2")
+    (root / "helpers" / "assets" / "other.js").write_text("2")
+    execute(root)
+    assert runs[1:] == [["one"]]
+
+
 @pytest.mark.parametrize(
     ("name", "text"), [("requirements.txt", "torch-free==2\n"), ("Makefile", "TORCH := 2.0\n")]
 )

@@ -80,6 +80,13 @@ def test_the_repositorys_address_is_one_setting():
     assert others == []
 
 
+def test_the_attention_views_browser_code_stays_small_and_plain():
+    lines = (ROOT / "helpers" / "assets" / "attention_view.js").read_text().splitlines()
+    assert len(lines) <= 500
+    assert max(map(len, lines)) <= 125
+    assert not [line for line in lines if "import " in line or "require(" in line or "eval(" in line]
+
+
 def test_no_registry_host_and_no_absolute_path_is_in_the_repository():
     hosts = ["pypi" + ".org", "pythonhosted" + ".org", "npmjs" + ".org", "npmjs" + ".com"]
     found = {
