@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # $(call step,what it does,command): says what runs and how long it took
 step = @printf '== %s\n' "$(1)"; SECONDS=0; { $(2); } && printf '   done in %d s\n' $$SECONDS
 
-.PHONY: help book test lab check site serve data execute chromium lock setup-cells clean
+.PHONY: help book test lab check site serve data execute chromium lock setup-cells bench-view clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -68,6 +68,9 @@ lock: .venv/installed  ## resolve requirements.txt anew from pyproject.toml
 
 setup-cells: .venv/installed  ## write the repository's address of _config.yml into the notebooks
 	@$(V)/python -m book.setup_cells
+
+bench-view: .venv/installed chromium  ## measure the attention view beside bertviz: size, drawing, hover
+	@$(V)/python tests/site/bench_view.py
 
 clean:  ## remove what was built (the downloaded reviews and trained models too), keep .venv
 	rm -rf build

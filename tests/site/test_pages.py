@@ -94,6 +94,20 @@ def test_every_frame_has_drawn_its_view_and_fits_the_page(
 
 
 @in_every_view
+def test_every_attention_view_is_drawn_in_the_pages_theme_and_fits(
+    visit: Look, page: str, width: int, theme: str
+) -> None:
+    for view in visit(page, width, theme).views:
+        assert view["drawn"] is not None, view["title"]
+        assert view["heads"] > 1
+        assert view["shades"] > 20, view["title"]
+        assert view["cells"] > 3
+        assert view["tokens"] > 3
+        assert not view["wide"], view["title"]
+        assert (_brightness(view["colour"]) > 128) == (theme == "dark"), view["title"]
+
+
+@in_every_view
 def test_a_page_does_not_scroll_sideways(visit: Look, page: str, width: int, theme: str) -> None:
     seen = visit(page, width, theme)
     assert seen.sideways == 0, seen.widest

@@ -62,6 +62,22 @@ FRAMES = """() => [...document.querySelectorAll("article iframe")].map((frame) =
   return { title: frame.title, drawing, canvas, wide: frame.getBoundingClientRect().right > innerWidth + 1 };
 })"""
 
+VIEWS = """() => [...document.querySelectorAll(".course-attention")].map((host) => {
+  const inside = host.shadowRoot;
+  const canvas = inside?.querySelector("canvas");
+  const pixels = canvas?.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data ?? [];
+  return {
+    drawn: host.dataset.drawn ?? null,
+    title: inside?.querySelector("[data-part=title]")?.textContent,
+    heads: inside?.querySelectorAll("[data-part=heads] button").length,
+    shades: new Set(pixels.filter((_, index) => index % 4 === 0)).size,
+    cells: inside?.querySelectorAll("[data-drawing=matrix] > rect[fill^=rgb]").length,
+    tokens: inside?.querySelectorAll(".token").length,
+    wide: host.getBoundingClientRect().right > innerWidth + 1,
+    colour: getComputedStyle(host).color,
+  };
+})"""
+
 MATHS = r"""() => {
   const boxes = [...document.querySelectorAll("article .math")];
   const drawn = boxes.filter((box) => {
@@ -112,6 +128,7 @@ class Visit:
     received: int = 0
     figures: list[dict[str, Any]] = field(default_factory=list)
     frames: list[dict[str, Any]] = field(default_factory=list)
+    views: list[dict[str, Any]] = field(default_factory=list)
     pictures: list[dict[str, Any]] = field(default_factory=list)
     maths: dict[str, Any] = field(default_factory=dict)
     sideways: int = 0
@@ -153,6 +170,7 @@ def visit_page(browser: Browser, address: str, name: str, width: int, theme: str
     seen.theme = page.evaluate("() => document.documentElement.dataset.theme")
     seen.figures = page.evaluate(FIGURES)
     seen.frames = page.evaluate(FRAMES)
+    seen.views = page.evaluate(VIEWS)
     seen.pictures = page.evaluate(PICTURES)
     seen.maths = page.evaluate(MATHS)
     seen.sideways = page.evaluate(SIDEWAYS)
