@@ -13,16 +13,16 @@ function attentionView(host, data) {
 
   // ---- numbers ----
   function unpack(packed, Kind) {
-    return new Kind(Uint8Array.from(atob(packed), (character) => character.charCodeAt(0)).buffer);
+    const characters = atob(packed), bytes = new Uint8Array(characters.length);
+    for (let at = 0; at < bytes.length; at += 1) bytes[at] = characters.charCodeAt(at);
+    return new Kind(bytes.buffer);
   }
 
   const text = () => data.texts[state.text];
-
   function ofHead(model, layer, head) {
-    const size = text().queries.length * text().keys.length, number = layer * heads + head;
-    const step = text().scales[model][number] / 255;
-    return Float32Array.from(weights[state.text][model].subarray(number * size, (number + 1) * size),
-      (byte) => byte * step);
+    const size = text().queries.length * text().keys.length, at = layer * heads + head;
+    const bytes = weights[state.text][model].subarray(at * size, (at + 1) * size);
+    return new Float32Array(bytes).map((byte) => byte * text().scales[model][at] / 255);
   }
 
   function ofLayer(model, layer, show) {
@@ -148,8 +148,7 @@ function attentionView(host, data) {
     model: after === undefined ? [] : [[0, before], [1, after], [DIFFERENCE, `${after} − ${before}`]],
     show: [["head", "one head"], ["mean", "mean of the heads"], ["max", "maximum of the heads"],
       ...(crossed ? [] : [["rollout", "rollout up to the layer"]])],
-    layer: range(layers),
-    head: range(heads),
+    layer: range(layers), head: range(heads),
     part: pair ? [["all", "all"], ["00", "A → A"], ["01", "A → B"], ["10", "B → A"], ["11", "B → B"]] : [],
   };
   for (const [name, options] of Object.entries(choices)) {
@@ -192,14 +191,15 @@ function attentionView(host, data) {
     const high = rows.length + 1, wide = columns.length + 1, width = text().keys.length;
     const canvas = parts.canvas, pen = canvas.getContext("2d");
     Object.assign(canvas, { width: heads * wide, height: layers * high });
-    const image = pen.createImageData(canvas.width, canvas.height);
-    const steps = Array.from({ length: 511 }, (_, index) => colour((index - 255) / 255));
+    const image = pen.createImageData(canvas.width, canvas.height), pixels = new Uint32Array(image.data.buffer);
+    const steps = new Uint32Array(Uint8Array.from({ length: 511 * 4 }, (_, byte) =>
+      [...colour((Math.floor(byte / 4) - 255) / 255), 255][byte % 4]).buffer);
     for (let at = 0; at < layers * heads; at += 1) {
       const layer = Math.floor(at / heads), head = at % heads, values = chosen(state.model, layer, head, "head");
       const most = values.reduce((a, b) => Math.max(a, Math.abs(b)), 1e-9);
       rows.forEach((row, i) => columns.forEach((column, j) => {
-        const pixel = 4 * ((layer * high + i) * canvas.width + head * wide + j);
-        image.data.set([...steps[Math.round(255 * values[row * width + column] / most) + 255], 255], pixel);
+        pixels[(layer * high + i) * heads * wide + head * wide + j]
+          = steps[Math.round(255 * values[row * width + column] / most) + 255];
       }));
     }
     pen.putImageData(image, 0, 0);
