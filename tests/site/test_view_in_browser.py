@@ -323,7 +323,7 @@ def test_it_is_accessible_and_never_wider_than_the_page(show, axe, width, theme)
 
 
 def test_a_view_that_fails_leaves_the_still_picture(browser):
-    view = attention_view(FIRST).data.replace('"layers":3', '"layers":999')
+    view = attention_view(FIRST).data.replace('"scales":', '"lost":')
     page = browser.new_page()
     page.set_content(view)
     assert page.locator("svg image").is_visible()
