@@ -23,6 +23,8 @@ import yaml
 from book.files import write_if_changed
 
 CELL_TIMEOUT = 900  # seconds: a stuck cell ends, a slow machine does not
+TRAINS = "store_sentiment_model("
+"""A chapter that calls this trains the model that others load: it is executed before them."""
 
 
 def chapter_notebooks(root: Path) -> list[Path]:
@@ -140,8 +142,9 @@ def execute(root: Path) -> bool:
         print("   every chapter's output is up to date")
         return True
 
-    print(f"   to execute: {', '.join(path.stem for path in stale)}", flush=True)
-    passed = _run([build / "running" / path for path in stale], root)
+    order = sorted(stale, key=lambda path: TRAINS not in (root / path).read_text(encoding="utf-8"))
+    print(f"   to execute: {', '.join(path.stem for path in order)}", flush=True)
+    passed = _run([build / "running" / path for path in order], root)
     for path, key in stale.items():
         running = build / "running" / path
         if running.resolve() in passed:

@@ -51,6 +51,13 @@ def test_chapters_come_in_the_order_of_the_contents(course):
     assert [path.stem for path in chapter_notebooks(root)] == ["one", "two"]
 
 
+def test_the_chapter_that_trains_the_shared_model_is_executed_first(course):
+    root, runs = course
+    edit(root / "chapters" / "two.ipynb", 1, "import helpers.c\nhelpers.c.store_sentiment_model(1)")
+    execute(root)
+    assert runs == [["two", "one"]]
+
+
 def test_nothing_is_executed_twice(course):
     root, runs = course
     assert execute(root)
