@@ -8,7 +8,7 @@ import inspect
 import json
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +27,12 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from helpers import reviews
+from helpers import resume, reviews
 from helpers.cache import cache_folder, new_folder, sha256
 from helpers.checkpoints import CHECKPOINTS, checkpoint_folder
+from helpers.distributed import Team
 from helpers.profile import Profile
+from helpers.resume import Run, run_identity
 
 
 @dataclass(frozen=True)
@@ -126,32 +128,39 @@ def fine_tune(
     texts: Sequence[str],
     targets: np.ndarray,
     recipe: Recipe,
+    *,
+    keep: Path | None = None,
+    save_every: int = 100,
+    validate: Callable[[PreTrainedModel], float] | None = None,
+    patience: int | None = None,
 ) -> pd.DataFrame:
     """Trains a sequence classifier in place, embeddings frozen; the loop is chapter 8's.
+
+    Under `torchrun` each process takes its share of every batch, and all end with the same weights.
 
     Args:
         model: on the device where it shall train.
         targets: shape (len(texts), classes), rows sum to 1: the probability that each class deserves.
             One-hot rows give the usual cross-entropy; see also `soft_targets`.
+        keep: a folder for checkpoints. A run that was killed goes on from the last one when it is
+            started again, and ends with the weights of an undisturbed run.
+        save_every: steps from one checkpoint to the next.
+        validate: a score of the model, larger is better, taken after each epoch. The model ends with
+            the weights of the best epoch.
+        patience: stop after so many epochs without a better score.
 
     Returns:
-        One row a step: `step`, `epoch`, `loss` (mean cross-entropy, nats) and `examples` seen so far.
+        One row a step: `step`, `epoch`, `loss` (mean cross-entropy, nats), `examples` seen so far, and
+        with `validate` the `score` at the last step of each epoch.
 
     Raises:
-        ValueError: no texts, or targets of another shape or not summing to 1.
+        ValueError: no texts, targets of another shape or not summing to 1, or a checkpoint of another run.
         FloatingPointError: the loss is not a number.
+        OSError: a checkpoint could not be written; those before it are whole.
     """
-    if not len(texts):
-        raise ValueError("There is nothing to train on: 0 texts.")
-    if targets.shape != (len(texts), model.config.num_labels):
-        raise ValueError(
-            f"{len(texts)} texts and {model.config.num_labels} classes need targets of shape "
-            f"({len(texts)}, {model.config.num_labels}), not {targets.shape}."
-        )
-    if not np.allclose(targets.sum(axis=1), 1, atol=1e-3):
-        raise ValueError("Each row of the targets must sum to 1: one probability a class.")
-    rng = random.Random(recipe.seed)
-    torch.manual_seed(recipe.seed)
+    _check_targets(len(texts), targets, int(model.config.num_labels or 0))
+    team = Team.current()
+    torch.manual_seed(recipe.seed + team.rank)
     input_ids = tokenizer(list(texts), truncation=True)["input_ids"]
     lengths = [len(ids) for ids in input_ids]
     goal = torch.tensor(targets, device=model.device)
@@ -171,18 +180,30 @@ def fine_tune(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: learning_rate_factor(step, steps, recipe.warmup_share)
     )
-    history: list[dict[str, float]] = []
-    model.train()
-    with tqdm(total=steps, unit="step", desc="fine-tuning") as progress:
-        for epoch in range(recipe.epochs):
-            for rows in length_bucketed_batches(lengths, recipe.batch_size, rng):
-                batch = padded(tokenizer, [input_ids[row] for row in rows])
+    run = Run(model, optimizer, schedule, random.Random(recipe.seed))
+    if keep is not None:
+        run.resume(keep, run_identity(recipe, input_ids, targets, model, team.size))
+    parallel = team.wrapped(model)
+    bar = tqdm(
+        total=recipe.epochs * len(input_ids),
+        initial=run.examples,
+        unit=" examples",
+        desc="fine-tuning",
+        disable=team.rank > 0,
+    )
+    try:
+        while run.epoch < recipe.epochs and not run.has_stalled(patience):
+            model.train()
+            for rows in run.batches_left(length_bucketed_batches, lengths, recipe.batch_size):
+                mine, weight = team.share(rows)
+                batch = padded(tokenizer, [input_ids[row] for row in mine])
                 with mixed_precision(model.device, recipe.autocast):
-                    logits = model(**batch.to(model.device)).logits
-                loss = F.cross_entropy(logits.float(), goal[rows])
-                if not torch.isfinite(loss):
+                    logits = parallel(**batch.to(model.device)).logits
+                loss = weight * F.cross_entropy(logits.float(), goal[mine])
+                value = team.mean(loss.detach().clone())
+                if not math.isfinite(value):
                     raise FloatingPointError(
-                        f"The loss is {loss.item()} at step {len(history)}. Lower the learning rate "
+                        f"The loss is {value} at step {len(run.history)}. Lower the learning rate "
                         f"({recipe.learning_rate}) and start again from the checkpoint."
                     )
                 loss.backward()
@@ -190,14 +211,51 @@ def fine_tune(
                 optimizer.step()
                 optimizer.zero_grad()
                 schedule.step()
-                history.append(
-                    {"step": len(history), "epoch": epoch, "loss": loss.item(), "examples": len(rows)}
-                )
-                progress.update()
-                progress.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
-    model.eval()
-    table = pd.DataFrame(history)
+                run.record(value, len(rows))
+                if keep is not None and len(run.history) % save_every == 0:
+                    run.save(keep, team)
+                bar.update(len(rows))
+                bar.set_postfix(loss=f"{value:.3f}", refresh=False)
+            run.end_epoch(None if validate is None else validate(model))
+        run.take_best()
+        if keep is not None:
+            run.save(keep, team)
+    finally:
+        bar.close()
+        optimizer.zero_grad()
+        model.eval()
+    table = pd.DataFrame(run.history)
     return table.assign(examples=table["examples"].cumsum())
+
+
+def _check_targets(texts: int, targets: np.ndarray, classes: int) -> None:
+    if not texts:
+        raise ValueError("There is nothing to train on: 0 texts.")
+    if targets.shape != (texts, classes):
+        raise ValueError(
+            f"{texts} texts and {classes} classes need targets of shape ({texts}, {classes}), "
+            f"not {targets.shape}."
+        )
+    if not np.isfinite(targets).all() or (targets < 0).any() or not np.allclose(targets.sum(1), 1, atol=1e-3):
+        raise ValueError(
+            "Each row of the targets must sum to 1, without negative entries: one probability a class."
+        )
+
+
+def one_hot_targets(labels: Sequence[int], classes: int = 2) -> np.ndarray:
+    """Labels as targets of `fine_tune`: shape (len(labels), classes), float32.
+
+    Raises:
+        ValueError: a label is not one of 0 to classes - 1; the message names it and where it stands.
+    """
+    wrong = [(row, label) for row, label in enumerate(labels) if label not in range(classes)]
+    if wrong:
+        row, label = wrong[0]
+        raise ValueError(
+            f"Label {label!r} at row {row} is not among 0 to {classes - 1} ({len(wrong)} such rows). "
+            "Map the labels to these numbers, or make the model with more classes (num_labels)."
+        )
+    return np.eye(classes, dtype=np.float32)[np.asarray(labels, dtype=int)]
 
 
 def _parameters(model: PreTrainedModel, *parts: str) -> list[torch.nn.Parameter]:
@@ -237,6 +295,7 @@ def sentiment_folder(profile: Profile) -> Path:
         reviews.ARCHIVE_SHA256,
         inspect.getsource(reviews),
         inspect.getsource(fine_tune),
+        inspect.getsource(resume),
         inspect.getsource(length_bucketed_batches),
         inspect.getsource(learning_rate_factor),
         inspect.getsource(soft_targets),
