@@ -26,6 +26,7 @@ book: site  ## install, execute, build, and serve the book on 127.0.0.1 (PORT=80
 	@$(V)/python -m book.serve --port $(PORT)
 
 test: check site chromium  ## everything that proves the course
+	$(call step,Killing training runs and running them on two processes,$(V)/python -m pytest tests/processes)
 	$(call step,Testing the executed chapters and the site in Chromium,$(V)/python -m pytest tests/chapters tests/site)
 
 check: .venv/installed data  ## lint, types, unit tests, notebooks clean
