@@ -47,18 +47,54 @@ def model_view(attention: Attention, height: int = 420) -> HTML:
     return _frame(bertviz.model_view, attention, height, "bertviz model view: a thumbnail of every head")
 
 
+def neuron_view(attention: Attention, layer: int = 0, head: int = 0, height: int = 420) -> HTML:
+    """bertviz's neuron view: how one query meets each key, feature by feature, and the weights it gets.
+
+    bertviz takes these numbers from BERT classes of its own, whose import asks for boto3. Its script
+    needs the numbers alone, and here gets those of `attention`.
+
+    Args:
+        attention: what `helpers.attention.attention_weights(..., queries_and_keys=True)` returned.
+        layer, head: what the view opens on.
+        height: of the frame, in CSS pixels.
+
+    Raises:
+        ValueError: queries and keys were not kept, or the view would put more than 3 MB into the page.
+    """
+    if attention.queries is None or attention.keys is None:
+        raise ValueError(
+            "The view draws queries and keys. Call attention_weights(..., queries_and_keys=True)."
+        )
+    vectors = {"attn": attention.weights, "queries": attention.queries, "keys": attention.keys}
+    _check_least(sum(kept.numel() for kept in vectors.values()), attention)
+    numbers = {name: kept.double().round(decimals=DECIMALS).tolist() for name, kept in vectors.items()}
+    shown = {"all": numbers | {"left_text": attention.tokens, "right_text": attention.tokens}}
+    settings = {"attention": shown, "default_filter": "all", "root_div_id": "neurons", "bidirectional": True}
+    settings |= {"display_mode": "light", "layer": layer, "head": head}
+    body = (
+        '<div id="neurons">Layer: <select id="layer" aria-label="Layer"></select> '
+        'Head: <select id="att_head" aria-label="Head"></select><div id="vis" style="min-width:1020px"></div></div>'
+    )
+    script = f"window.bertviz_params = {json.dumps(settings)};\n{_asset('bertviz', 'bertviz/neuron_view.js')}"
+    return _document(
+        body, script, attention, height, "bertviz neuron view: queries and keys, feature by feature"
+    )
+
+
 def _frame(view, attention: Attention, height: int, title: str) -> HTML:
-    least = attention.weights.numel() * BYTES_PER_WEIGHT
-    if least > MAX_BYTES:
-        raise _too_heavy(f"at least {least / 1e6:.1f}", attention)
+    _check_least(attention.weights.numel(), attention)
     weights = tuple(layer.unsqueeze(0) for layer in attention.weights)  # bertviz: (1, heads, n, n) a layer
     # bertviz writes the tokens unescaped into a script: a token "</script>" would end it
     page = view(weights, list(attention.tokens), html_action="return").data
     body, _, script = page.partition("</script>")[2].partition('<script type="text/javascript">')
     script = script.rpartition("</script>")[0]
     body = body.replace('<select id="layer">', '<select id="layer" aria-label="Layer">')
-    script = re.sub(rf"\d+\.\d{{{DECIMALS + 1},}}(e-?\d+)?", _rounded, script).replace("</", "<\\/")
-    script = script.replace("<!--", "<\\!--")
+    script = re.sub(rf"\d+\.\d{{{DECIMALS + 1},}}(e-?\d+)?", _rounded, script)
+    return _document(body, script, attention, height, title)
+
+
+def _document(body: str, script: str, attention: Attention, height: int, title: str) -> HTML:
+    script = script.replace("</", "<\\/").replace("<!--", "<\\!--")
     jquery = _asset("sphinxcontrib-jquery", "sphinxcontrib/jquery/jquery.js")
     d3 = _asset("mpld3", "mpld3/js/d3.v5.min.js")
     document = (
@@ -74,6 +110,11 @@ def _frame(view, attention: Attention, height: int, title: str) -> HTML:
         f'<div><iframe class="course-bertviz" title="{escape(title)}" srcdoc="{escape(document)}" loading="lazy" '
         f'style="width:100%;height:{height}px;border:1px solid #8888;background:#fff"></iframe></div>'
     )
+
+
+def _check_least(numbers: int, attention: Attention) -> None:
+    if (least := numbers * BYTES_PER_WEIGHT) > MAX_BYTES:
+        raise _too_heavy(f"at least {least / 1e6:.1f}", attention)
 
 
 def _too_heavy(megabytes: str, attention: Attention) -> ValueError:

@@ -14,6 +14,13 @@ SEQUENTIAL = "Viridis"
 
 GREY = "#808080"
 
+AXIS = {
+    "gridcolor": "rgba(128,128,128,.25)",
+    "zerolinecolor": GREY,
+    "automargin": True,
+    "title": {"standoff": 8},
+}
+
 pio.templates["course"] = go.layout.Template(
     layout={
         "colorway": COLOURS,
@@ -24,8 +31,8 @@ pio.templates["course"] = go.layout.Template(
         "margin": {"l": 60, "r": 20, "t": 60, "b": 55},
         "height": 380,
         "legend": {"orientation": "h", "y": -0.25},
-        "xaxis": {"gridcolor": "rgba(128,128,128,.25)", "zerolinecolor": GREY, "automargin": True},
-        "yaxis": {"gridcolor": "rgba(128,128,128,.25)", "zerolinecolor": GREY, "automargin": True},
+        "xaxis": AXIS,
+        "yaxis": AXIS,
         "title": {"x": 0, "xref": "container", "xanchor": "left", "font": {"size": 15}},
     }
 )

@@ -1,4 +1,6 @@
+import dataclasses
 import html
+import json
 import re
 
 import pytest
@@ -6,7 +8,7 @@ import torch
 from transformers import AutoModel
 
 from helpers.attention import attention_weights
-from helpers.bertviz_offline import head_view, model_view
+from helpers.bertviz_offline import head_view, model_view, neuron_view
 from helpers.checkpoints import checkpoint_folder
 
 
@@ -48,13 +50,11 @@ def test_a_training_model_comes_back_in_training_mode(eager_model, tokenizer):
     eager_model.eval()
 
 
-@pytest.mark.parametrize("view", [head_view, model_view])
+@pytest.mark.parametrize("view", [head_view, model_view, neuron_view])
 def test_bertviz_asks_nothing_of_the_network_and_keeps_hostile_tokens_as_text(eager_model, tokenizer, view):
-    attention = attention_weights(eager_model, tokenizer, "Good.")
-    hostile = type(attention)(
-        ["[CLS]", "</script><script>alert(1)</script>", "<!--<script>", "[SEP]"],
-        attention.token_type_ids,
-        attention.weights,
+    attention = attention_weights(eager_model, tokenizer, "Good.", queries_and_keys=True)
+    hostile = dataclasses.replace(
+        attention, tokens=["[CLS]", "</script><script>alert(1)</script>", "<!--<script>", "[SEP]"]
     )
     frame = view(hostile).data
     document = html.unescape(re.search(r'srcdoc="([^"]*)"', frame).group(1))
@@ -73,3 +73,24 @@ def test_bertviz_refuses_a_page_that_turns_out_too_heavy(eager_model, tokenizer,
     monkeypatch.setattr("helpers.bertviz_offline.MAX_BYTES", 300_000)
     with pytest.raises(ValueError, match=r"put 0\.\d MB into the page for 4 tokens"):
         head_view(attention_weights(eager_model, tokenizer, "Good."))
+
+
+def test_the_neuron_view_holds_queries_keys_and_weights_to_three_decimals(eager_model, tokenizer):
+    attention = attention_weights(eager_model, tokenizer, "Good.", queries_and_keys=True)
+    document = html.unescape(
+        re.search(r'srcdoc="([^"]*)"', neuron_view(attention, layer=2, head=5).data).group(1)
+    )
+    settings = json.loads(re.search(r"bertviz_params = (\{.*?\});\n", document).group(1))
+    shown = settings["attention"]["all"]
+    assert (settings["layer"], settings["head"]) == (2, 5)
+    for name, expected in (
+        ("attn", attention.weights),
+        ("queries", attention.queries),
+        ("keys", attention.keys),
+    ):
+        torch.testing.assert_close(torch.tensor(shown[name]), expected, atol=6e-4, rtol=0)
+
+
+def test_the_neuron_view_asks_for_queries_and_keys(eager_model, tokenizer):
+    with pytest.raises(ValueError, match=r"queries_and_keys=True"):
+        neuron_view(attention_weights(eager_model, tokenizer, "Good."))
