@@ -61,6 +61,21 @@ def test_every_formula_is_typeset(visit: Look, page: str, width: int, theme: str
     assert maths["font"] or not maths["nodes"]
 
 
+@pytest.mark.parametrize("page", NOTEBOOKS)
+def test_a_page_shows_every_figure_frame_and_view_that_its_notebook_made(visit: Look, page: str) -> None:
+    notebook = json.loads((ROOT / "build" / "executed" / f"{page}.ipynb").read_text(encoding="utf-8"))
+    outputs = [output.get("data", {}) for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    markup = ["".join(output.get("text/html", "")) for output in outputs]
+    made = {
+        "figures": sum("application/vnd.plotly.v1+json" in output for output in outputs),
+        "frames": sum(html.count("<iframe") for html in markup if "course-attention" not in html),
+        "views": sum('class="course-attention"' in html for html in markup),
+    }
+    seen = visit(page, 1280, "light")
+    assert {name: len(getattr(seen, name)) for name in made} == made
+    assert made["figures"] > 0
+
+
 @in_every_view
 def test_every_figure_shows_as_many_marks_as_its_data_have(
     visit: Look, page: str, width: int, theme: str
