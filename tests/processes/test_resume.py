@@ -14,7 +14,7 @@ KILLED = -9
 FORKS = multiprocessing.get_context(
     "forkserver"
 )  # a server that has imported the library once forks each run
-FORKS.set_forkserver_preload(["small_run"])
+FORKS.set_forkserver_preload(["helpers.training"])  # an installed module: the server knows no test folder
 
 
 def run(keep, out, kill=None):
