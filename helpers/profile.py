@@ -35,6 +35,8 @@ class Profile:
     """How many training reviews the frozen-encoder baseline sees."""
     trainer_examples: int
     """How many training reviews the demonstration of `Trainer` sees."""
+    compile_from: int | None
+    """Steps of training from which `torch.compile` repays its first minute; None where it never does."""
 
     def __str__(self) -> str:
         precision = "bfloat16 autocast" if self.autocast else "float32"
@@ -63,6 +65,7 @@ def _cpu() -> Profile:
         head_learning_rate=1e-3,
         frozen_examples=3_000,
         trainer_examples=800,
+        compile_from=None,
     )
 
 
@@ -70,8 +73,8 @@ def _gpu() -> Profile:
     if not torch.cuda.is_available():
         raise RuntimeError(
             f"{ENVIRONMENT_VARIABLE}=gpu, but PyTorch sees no CUDA GPU here. "
-            f"Unset {ENVIRONMENT_VARIABLE} to run on the CPU, or in Colab choose "
-            "Runtime > Change runtime type > GPU and restart."
+            f"Unset {ENVIRONMENT_VARIABLE} (make test, not make test-gpu) to run on the CPU, or in Colab "
+            "choose Runtime > Change runtime type > GPU and restart."
         )
     packaged = os.environ.get("COURSE_WEIGHTS") == "packaged"
     return Profile(
@@ -79,13 +82,14 @@ def _gpu() -> Profile:
         encoder="minilm" if packaged else "bert",
         decoder="smollm2",
         device=torch.device("cuda"),
-        autocast=torch.cuda.is_bf16_supported(),
+        autocast=torch.cuda.is_bf16_supported(including_emulation=False),
         batch_size=64,
         epochs=3,
         learning_rate=2e-4 if packaged else 3e-5,
         head_learning_rate=1e-3,
-        frozen_examples=8_000,
-        trainer_examples=8_000,
+        frozen_examples=8_062,
+        trainer_examples=8_062,
+        compile_from=2_000,
     )
 
 

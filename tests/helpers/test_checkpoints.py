@@ -1,13 +1,15 @@
 import dataclasses
 import hashlib
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 from gguf import GGUFReader
 from gguf.quants import dequantize
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub import constants
 from safetensors import safe_open
+from stub_hub import StubHub
 
 from helpers import checkpoints
 from helpers.checkpoints import CHECKPOINTS, CheckpointError, checkpoint_folder
@@ -82,24 +84,36 @@ def test_a_package_that_is_not_installed_is_named(monkeypatch):
         checkpoint_folder("minilm")
 
 
-def test_an_unreachable_hub_is_said_with_the_remedy(monkeypatch, tmp_path):
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr("time.sleep", lambda seconds: None)  # the Hub's client waits between its retries
-    with pytest.raises(CheckpointError, match="COURSE_WEIGHTS=packaged"):
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """A Hub that has BERT's repository, with other weights."""
+    bert = CHECKPOINTS["bert"]
+    with StubHub(bert.repository, bert.revision, dict.fromkeys(bert.files, b"not BERT")) as stub:
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+        monkeypatch.setenv("HF_ENDPOINT", stub.url)
+        yield stub
+
+
+def test_the_checkpoint_of_the_hub_is_its_pinned_files(monkeypatch, hub):
+    weights = hashlib.sha256(b"not BERT").hexdigest()
+    monkeypatch.setitem(CHECKPOINTS, "bert", dataclasses.replace(CHECKPOINTS["bert"], weights_sha256=weights))
+    folder = checkpoint_folder("bert")
+    assert folder.name == CHECKPOINTS["bert"].revision
+    assert sorted(path.name for path in folder.iterdir()) == sorted(CHECKPOINTS["bert"].files)
+
+
+def test_hub_weights_with_another_checksum_are_refused_with_the_remedy(hub):
+    with pytest.raises(CheckpointError, match=r"altered on the way.*COURSE_WEIGHTS=packaged"):
         checkpoint_folder("bert")
 
 
-def test_hub_weights_with_another_checksum_are_refused(monkeypatch, tmp_path):
-    (tmp_path / "model.safetensors").write_bytes(b"not BERT")
-    monkeypatch.setattr(checkpoints, "_hub_folder", lambda checkpoint: tmp_path)
-    with pytest.raises(CheckpointError, match="truncated or altered"):
-        checkpoint_folder("bert")
+def test_only_safetensors_configuration_and_tokenizer_are_fetched():
+    for checkpoint in CHECKPOINTS.values():
+        assert {Path(name).suffix for name in checkpoint.files} <= {".safetensors", ".json", ".txt"}
+        assert not checkpoint.repository or checkpoint.weights in checkpoint.files
 
 
 def test_every_hub_checkpoint_is_pinned_to_a_commit():
     for checkpoint in CHECKPOINTS.values():
         assert len(checkpoint.weights_sha256) == 64
         assert checkpoint.package or len(checkpoint.revision) == 40
-
-
-assert issubclass(HfHubHTTPError, OSError), "_hub_folder catches the Hub's errors as OSError"

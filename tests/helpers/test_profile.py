@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from helpers.profile import current_profile
+from helpers.reviews import load_reviews
 
 
 @pytest.fixture(autouse=True)
@@ -30,13 +31,43 @@ def test_gpu_without_a_gpu_is_refused_with_the_remedy(monkeypatch):
         current_profile()
 
 
+@pytest.fixture
+def gpu(monkeypatch):
+    """A machine whose PyTorch says that it sees a GPU, one that emulates bfloat16 or has it."""
+
+    def pretend(native_bfloat16=True):
+        monkeypatch.setenv("COURSE_PROFILE", "gpu")
+        monkeypatch.delenv("COURSE_WEIGHTS", raising=False)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(
+            torch.cuda,
+            "is_bf16_supported",
+            lambda including_emulation=True: native_bfloat16 or including_emulation,
+        )
+
+    pretend()
+    return pretend
+
+
 @pytest.mark.parametrize(("weights", "encoder"), [("packaged", "minilm"), ("", "bert")])
-def test_the_gpu_profile_takes_the_packaged_weights_when_asked(monkeypatch, weights, encoder):
-    monkeypatch.setenv("COURSE_PROFILE", "gpu")
+def test_the_gpu_profile_takes_the_packaged_weights_when_asked(gpu, monkeypatch, weights, encoder):
     monkeypatch.setenv("COURSE_WEIGHTS", weights)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
     assert current_profile().encoder == encoder
+
+
+def test_the_gpu_profile_takes_larger_batches_of_all_reviews(gpu, monkeypatch):
+    large = current_profile()
+    monkeypatch.setenv("COURSE_PROFILE", "cpu")
+    current_profile.cache_clear()
+    small = current_profile()
+    assert large.batch_size > small.batch_size
+    assert large.frozen_examples == large.trainer_examples == len(load_reviews()["train"])
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_gpu_that_only_emulates_bfloat16_computes_in_float32(gpu, native):
+    gpu(native_bfloat16=native)
+    assert current_profile().autocast == native
 
 
 def test_the_profile_says_what_it_is():

@@ -1,11 +1,18 @@
 """What is executed again, and what is not."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from book import execute as module
-from book.execute import chapter_notebooks, execute, execution_key, glued, helper_sources
+from book.execute import build_folder, chapter_notebooks, execute, execution_key, glued, helper_sources
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -157,3 +164,56 @@ def test_glued_values_are_read_from_the_outputs():
         metadata={"scrapbook": {"name": "accuracy"}},
     )
     assert glued(new_notebook(cells=[new_code_cell(outputs=[output])])) == {"accuracy": "0.80"}
+
+
+class TestTheGpuProfile:
+    def test_its_outputs_leave_those_of_the_cpu_alone(self, course, monkeypatch):
+        root, runs = course
+        execute(root)
+        monkeypatch.setenv("COURSE_PROFILE", "gpu")
+        execute(root)
+        assert runs == [["one", "two"], ["one", "two"]]
+        assert build_folder(root) == root / "build" / "gpu"
+        for place, output in (("build", "run 1"), ("build/gpu", "run 2")):
+            done = nbformat.read(root / place / "executed" / "chapters" / "one.ipynb", as_version=4)
+            assert done.cells[1].outputs[0].text == output
+
+    def test_other_weights_are_another_execution(self, course, monkeypatch):
+        root, runs = course
+        monkeypatch.setenv("COURSE_PROFILE", "gpu")
+        execute(root)
+        monkeypatch.setenv("COURSE_WEIGHTS", "packaged")
+        execute(root)
+        assert len(runs) == 2
+
+    @pytest.mark.parametrize(("profile", "guarded"), [("cpu", True), ("gpu", False)])
+    def test_the_network_is_refused_to_the_cpu_profile_alone(self, tmp_path, monkeypatch, profile, guarded):
+        paths = []
+        monkeypatch.setenv("COURSE_PROFILE", profile)
+        monkeypatch.setenv("PYTHONPATH", "elsewhere")
+        monkeypatch.setattr(module.pytest, "main", lambda *a, **b: paths.append(os.environ["PYTHONPATH"]))
+        module._run([], tmp_path)
+        assert paths == [
+            f"{tmp_path / 'book' / 'no_network'}{os.pathsep}elsewhere" if guarded else "elsewhere"
+        ]
+
+    def test_without_a_gpu_it_ends_with_one_line_before_anything_runs(self, course):
+        root, _ = course
+        done = subprocess.run(
+            [sys.executable, "-m", "book.execute", "--root", root],
+            env={**os.environ, "COURSE_PROFILE": "gpu", "CUDA_VISIBLE_DEVICES": ""},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 2
+        assert done.stdout == ""
+        assert len(done.stderr.splitlines()) == 1
+        assert "PyTorch sees no CUDA GPU here. Unset COURSE_PROFILE" in done.stderr
+        assert not (root / "build").exists()
+
+    def test_make_test_never_needs_a_gpu(self):
+        makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+        [prerequisites] = [line for line in makefile.splitlines() if line.startswith("test:")]
+        recipe = makefile.split("\ntest:")[1].split("\n\n")[0]
+        assert "gpu" not in prerequisites + recipe
