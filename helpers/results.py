@@ -52,13 +52,13 @@ class Cost:
 
 def kernel_cost() -> Cost:
     """Seconds since this process started and its peak resident memory."""
-    process = psutil.Process()
-    return Cost(seconds=time.time() - process.create_time(), peak_bytes=_peak_bytes(process))
+    return Cost(seconds=time.time() - psutil.Process().create_time(), peak_bytes=peak_memory())
 
 
-def _peak_bytes(process: psutil.Process) -> int:
+def peak_memory() -> int:
+    """The largest resident memory, in bytes, that this process has had."""
     if sys.platform == "win32":
-        return process.memory_info().peak_wset
+        return psutil.Process().memory_info().peak_wset
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

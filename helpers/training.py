@@ -8,11 +8,12 @@ import inspect
 import json
 import math
 import random
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from helpers import resume, reviews
+from helpers import dropout, resume, reviews
 from helpers.cache import cache_folder, new_folder, sha256
 from helpers.checkpoints import CHECKPOINTS, checkpoint_folder
 from helpers.distributed import Team
@@ -47,6 +48,10 @@ class Recipe:
     """Of the pooler and the classifier, at the peak."""
     autocast: bool
     """Compute the forward pass in bfloat16; weights and updates stay float32."""
+    compile_from: int | None = None
+    """Steps of training from which `torch.compile` repays itself (see `compiled`); None: never."""
+    dropout: float | None = None
+    """Share of activations set to zero at random while training; None leaves it to the model."""
     warmup_share: float = 0.06
     weight_decay: float = 0.01
     max_gradient_norm: float = 1.0
@@ -61,6 +66,7 @@ class Recipe:
             learning_rate=profile.learning_rate,
             head_learning_rate=profile.head_learning_rate,
             autocast=profile.autocast,
+            compile_from=profile.compile_from,
         )
 
 
@@ -122,6 +128,59 @@ def mixed_precision(device: torch.device, autocast: bool):
     return torch.autocast(device.type, torch.bfloat16) if autocast else nullcontext()
 
 
+@contextmanager
+def ready_to_train(model: PreTrainedModel, recipe: Recipe) -> Iterator[None]:
+    """The model with frozen embeddings and the recipe's dropout, computed the way that trains fastest here.
+
+    On a CPU attention goes by plain matrix products: PyTorch's fused kernel saves memory, but its backward
+    pass is slower on short texts. Dropout there takes its random numbers byte by byte (`helpers.dropout`).
+    Under autocast the embeddings hand their result on in bfloat16, or all residual sums would stay in
+    float32 and be converted again at every layer.
+
+    When the block ends, however it ends, the model is in evaluation mode without gradients, and all but the
+    frozen embeddings is as before.
+    """
+    kind = model.device.type
+    dropouts = [module for module in model.modules() if isinstance(module, torch.nn.Dropout)]
+    shares = [module.p for module in dropouts]
+    embeddings = cast(torch.nn.Module, model.base_model.embeddings)
+    embeddings.requires_grad_(False)
+    hook = embeddings.register_forward_hook(
+        lambda module, inputs, output: output.bfloat16() if torch.is_autocast_enabled(kind) else output
+    )
+    for module in dropouts:
+        module.p = module.p if recipe.dropout is None else recipe.dropout
+    try:
+        with dropout.byte_dropout(model) if kind == "cpu" else nullcontext():
+            yield
+    finally:
+        model.zero_grad()
+        model.eval()
+        hook.remove()
+        for module, share in zip(dropouts, shares, strict=True):
+            module.p = share
+
+
+def compiled(
+    model: torch.nn.Module, compile_from: int | None, steps: int, backend: str | Callable = "inductor"
+) -> Callable:
+    """A compiled front of the model where `steps` steps of training repay the compilation, else the model.
+
+    The first steps, forward and backward, take tens of seconds longer. Then each launches fewer, fused
+    kernels: that saves milliseconds where a GPU waits for Python, as with short texts and small batches. By
+    this estimate, not by a measurement, the 378 steps of the course's own run do not repay it, and those of
+    50,000 texts do. Lengths are symbolic (`dynamic=True`), or every new length of a batch would be compiled
+    anew. The model keeps its names and, up to rounding, its results. Needs a C++ compiler and, on a GPU,
+    Triton.
+
+    Args:
+        backend: what the graphs are handed to (https://pytorch.org/docs/stable/torch.compiler.html).
+    """
+    if compile_from is None or steps < compile_from:
+        return model
+    return torch.compile(model, dynamic=True, backend=backend)
+
+
 def fine_tune(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -133,6 +192,8 @@ def fine_tune(
     save_every: int = 100,
     validate: Callable[[PreTrainedModel], float] | None = None,
     patience: int | None = None,
+    after_step: Callable[[int], None] | None = None,
+    progress: bool = True,
 ) -> pd.DataFrame:
     """Trains a sequence classifier in place, embeddings frozen; the loop is chapter 8's.
 
@@ -148,6 +209,8 @@ def fine_tune(
         validate: a score of the model, larger is better, taken after each epoch. The model ends with
             the weights of the best epoch.
         patience: stop after so many epochs without a better score.
+        after_step: called with the number of finished steps after each of them.
+        progress: show a bar with loss, examples a second and the time left.
 
     Returns:
         One row a step: `step`, `epoch`, `loss` (mean cross-entropy, nats), `examples` seen so far, and
@@ -165,17 +228,7 @@ def fine_tune(
     lengths = [len(ids) for ids in input_ids]
     goal = torch.tensor(targets, device=model.device)
 
-    model.base_model.embeddings.requires_grad_(False)
-    head = _parameters(model, "pooler.", "classifier.")
-    encoder = _parameters(model, "encoder.")
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": encoder, "lr": recipe.learning_rate},
-            {"params": head, "lr": recipe.head_learning_rate},
-        ],
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
+    trained, optimizer = _optimizer(model, recipe)
     steps = recipe.epochs * math.ceil(len(input_ids) / recipe.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: learning_rate_factor(step, steps, recipe.warmup_share)
@@ -183,15 +236,15 @@ def fine_tune(
     run = Run(model, optimizer, schedule, random.Random(recipe.seed))
     if keep is not None:
         run.resume(keep, run_identity(recipe, input_ids, targets, model, team.size))
-    parallel = team.wrapped(model)
     bar = tqdm(
         total=recipe.epochs * len(input_ids),
         initial=run.examples,
         unit=" examples",
         desc="fine-tuning",
-        disable=team.rank > 0,
+        disable=not progress or team.rank > 0,
     )
-    try:
+    with bar, ready_to_train(model, recipe):
+        parallel = compiled(team.wrapped(model), recipe.compile_from, steps)
         while run.epoch < recipe.epochs and not run.has_stalled(patience):
             model.train()
             for rows in run.batches_left(length_bucketed_batches, lengths, recipe.batch_size):
@@ -207,7 +260,7 @@ def fine_tune(
                         f"({recipe.learning_rate}) and start again from the checkpoint."
                     )
                 loss.backward()
-                torch.nn.utils.clip_grad_norm_([*encoder, *head], recipe.max_gradient_norm)
+                torch.nn.utils.clip_grad_norm_(trained, recipe.max_gradient_norm)
                 optimizer.step()
                 optimizer.zero_grad()
                 schedule.step()
@@ -216,14 +269,13 @@ def fine_tune(
                     run.save(keep, team)
                 bar.update(len(rows))
                 bar.set_postfix(loss=f"{value:.3f}", refresh=False)
+                if after_step is not None:
+                    after_step(len(run.history))
+                    model.train()
             run.end_epoch(None if validate is None else validate(model))
         run.take_best()
         if keep is not None:
             run.save(keep, team)
-    finally:
-        bar.close()
-        optimizer.zero_grad()
-        model.eval()
     table = pd.DataFrame(run.history)
     return table.assign(examples=table["examples"].cumsum())
 
@@ -256,6 +308,17 @@ def one_hot_targets(labels: Sequence[int], classes: int = 2) -> np.ndarray:
             "Map the labels to these numbers, or make the model with more classes (num_labels)."
         )
     return np.eye(classes, dtype=np.float32)[np.asarray(labels, dtype=int)]
+
+
+def _optimizer(model: PreTrainedModel, recipe: Recipe) -> tuple[list[torch.nn.Parameter], torch.optim.AdamW]:
+    """The trained parameters (all but the embeddings), and AdamW with the recipe's two learning rates."""
+    head = _parameters(model, "pooler.", "classifier.")
+    encoder = _parameters(model, "encoder.")
+    groups = [
+        {"params": encoder, "lr": recipe.learning_rate},
+        {"params": head, "lr": recipe.head_learning_rate},
+    ]
+    return [*encoder, *head], torch.optim.AdamW(groups, weight_decay=recipe.weight_decay, fused=True)
 
 
 def _parameters(model: PreTrainedModel, *parts: str) -> list[torch.nn.Parameter]:
@@ -296,6 +359,8 @@ def sentiment_folder(profile: Profile) -> Path:
         inspect.getsource(reviews),
         inspect.getsource(fine_tune),
         inspect.getsource(resume),
+        inspect.getsource(dropout),
+        inspect.getsource(ready_to_train),
         inspect.getsource(length_bucketed_batches),
         inspect.getsource(learning_rate_factor),
         inspect.getsource(soft_targets),

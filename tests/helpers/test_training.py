@@ -7,11 +7,18 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import get_linear_schedule_with_warmup
+from transformers import BertConfig, BertForSequenceClassification, get_linear_schedule_with_warmup
 
 from helpers import training
 from helpers.profile import current_profile
-from helpers.training import Recipe, fine_tune, learning_rate_factor, length_bucketed_batches, predict_logits
+from helpers.training import (
+    Recipe,
+    compiled,
+    fine_tune,
+    learning_rate_factor,
+    length_bucketed_batches,
+    predict_logits,
+)
 
 RECIPE = Recipe(epochs=1, batch_size=8, learning_rate=1e-4, head_learning_rate=1e-3, autocast=False)
 
@@ -160,3 +167,44 @@ def test_another_recipe_is_another_folder(monkeypatch):
     before = training.sentiment_folder(profile)
     monkeypatch.setattr(training.reviews, "ARCHIVE_SHA256", "0" * 64)
     assert training.sentiment_folder(profile) != before
+
+
+class TestCompiling:
+    @pytest.fixture
+    def model(self):
+        sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+        torch.manual_seed(0)
+        return BertForSequenceClassification(BertConfig(vocab_size=50, **sizes)).eval()
+
+    @pytest.fixture
+    def graphs(self):
+        """The graphs that were compiled, and the backend that records them."""
+        made = []
+
+        def backend(graph, inputs):
+            made.append(graph)
+            return graph.forward
+
+        torch.compiler.reset()
+        yield made, backend
+        torch.compiler.reset()
+
+    @pytest.mark.parametrize(("compile_from", "steps"), [(10, 9), (None, 10**6)])
+    def test_too_few_steps_compile_nothing(self, model, graphs, compile_from, steps):
+        made, backend = graphs
+        compiled(model, compile_from, steps, backend)(input_ids=torch.ones(2, 8, dtype=torch.long))
+        assert made == []
+
+    def test_enough_steps_compile_once_for_all_lengths_and_change_neither_names_nor_results(
+        self, model, graphs
+    ):
+        made, backend = graphs
+        batches = [torch.randint(50, shape) for shape in [(4, 8), (4, 16), (3, 24), (4, 64)]]
+        names = list(model.state_dict())
+        before = [model(input_ids=ids).logits for ids in batches]
+        front = compiled(model, 10, 10, backend)
+        after = [front(input_ids=ids).logits for ids in batches]
+        assert len(made) == 1
+        assert list(model.state_dict()) == names
+        for one, other in zip(before, after, strict=True):
+            torch.testing.assert_close(one, other)
