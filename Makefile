@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # $(call step,what it does,command): says what runs and how long it took
 step = @printf '== %s\n' "$(1)"; SECONDS=0; { $(2); } && printf '   done in %d s\n' $$SECONDS
 
-.PHONY: help book test lab check site serve data execute chromium lock setup-cells bench-view clean
+.PHONY: help book test test-gpu lab check site serve data execute chromium lock setup-cells bench bench-view clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -28,6 +28,12 @@ book: site  ## install, execute, build, and serve the book on 127.0.0.1 (PORT=80
 test: check site chromium  ## everything that proves the course
 	$(call step,Killing training runs and running them on two processes,$(V)/python -m pytest tests/processes)
 	$(call step,Testing the executed chapters and the site in Chromium,$(V)/python -m pytest tests/chapters tests/site)
+
+test-gpu: .venv/installed  ## the chapters on a CUDA GPU, into build/gpu; without the Hub: make test-gpu COURSE_WEIGHTS=packaged
+	@COURSE_PROFILE=gpu $(V)/python -c 'import book.execute, sys; sys.exit(book.execute.obstacle())'
+	@$(MAKE) data
+	$(call step,Executing chapters on the GPU,COURSE_PROFILE=gpu $(V)/python -m book.execute)
+	$(call step,Testing what the GPU computed,COURSE_PROFILE=gpu $(V)/python -m pytest tests/gpu)
 
 check: .venv/installed data  ## lint, types, unit tests, notebooks clean
 	$(call step,Checking style and types,$(V)/ruff check . && $(V)/ruff format --check . && $(V)/mypy)
@@ -69,6 +75,9 @@ lock: .venv/installed  ## resolve requirements.txt anew from pyproject.toml
 
 setup-cells: .venv/installed  ## write the repository's address of _config.yml into the notebooks
 	@$(V)/python -m book.setup_cells
+
+bench: .venv/installed data  ## fine-tuning three ways in one run: speed, accuracy, memory (about 30 minutes)
+	@$(V)/python -m helpers.benchmark
 
 bench-view: .venv/installed chromium  ## measure the attention view beside bertviz: size, drawing, hover
 	@$(V)/python tests/site/bench_view.py

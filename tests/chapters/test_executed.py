@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 import pytest
 import torch
@@ -16,6 +17,7 @@ from transformers import AutoTokenizer
 from book.execute import chapter_notebooks, execution_key, glued
 from helpers import training
 from helpers.checkpoints import checkpoint_folder
+from helpers.classify import classify
 from helpers.figures import finish
 from helpers.profile import current_profile
 from helpers.reviews import load_reviews
@@ -85,10 +87,21 @@ class TestTheLoopOfChapter8AndTheOneInHelpers:
             "go": go,
             "finish": finish,
             "glue": lambda **values: None,
+            "pd": pd,
+            "probabilities": lambda logits: torch.softmax(torch.tensor(logits), dim=-1).numpy(),
         }
         return from_notebook(
             "chapters/08_fine_tuning.ipynb",
-            ["batches", "predict-function", "schedule-function", "optimizer", "live", "loop"],
+            [
+                "batches",
+                "predict-function",
+                "schedule-function",
+                "optimizer",
+                "live",
+                "loop",
+                "loop-outer",
+                "classify",
+            ],
             given,
         )
 
@@ -120,3 +133,12 @@ class TestTheLoopOfChapter8AndTheOneInHelpers:
             taught["predict_logits"](theirs, texts),
             training.predict_logits(ours, taught["tokenizer"], texts, autocast=profile.autocast),
         )
+
+    def test_classify_a_short_and_a_long_text_alike(self, taught):
+        model = training.sentiment_classifier(current_profile()).eval()
+        texts = ["A quiet film.", "word " * 900]
+        theirs = taught["classify"](model, texts)
+        ours = classify(model, taught["tokenizer"], texts, autocast=current_profile().autocast)
+        np.testing.assert_array_equal(theirs["p(positive)"], ours["positive"])
+        assert theirs["windows"].tolist() == ours["windows"].tolist() == [1, 3]
+        assert theirs["label"].tolist() == ours["label"].tolist()
