@@ -61,7 +61,7 @@ def _cpu() -> Profile:
         autocast=_has_fast_bfloat16(),
         batch_size=32,
         epochs=2,
-        learning_rate=2e-4,
+        learning_rate=1e-4,
         head_learning_rate=1e-3,
         frozen_examples=3_000,
         trainer_examples=800,
