@@ -9,13 +9,15 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Playwright, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 from visit import ROOT, SITE, Visit, visit_page
 
 FLAGS = [
@@ -29,6 +31,8 @@ FLAGS = [
     "--disable-sync",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
+
+PATIENCE = 180  # seconds for one visit, about thirty times what it takes
 
 
 @pytest.fixture(scope="session")
@@ -86,14 +90,58 @@ def address(site: Path) -> Iterator[str]:
     server.server_close()
 
 
+class Chromium:
+    """A browser that is ended when it no longer answers, and started afresh for whoever asks next."""
+
+    def __init__(self, playwright: Playwright) -> None:
+        self.playwright = playwright
+        self.program = os.environ.get("COURSE_CHROMIUM") or shutil.which("chromium")
+        self.browser: Browser | None = None
+
+    def running(self) -> Browser:
+        """The browser; a new one where the last has ended."""
+        if self.browser is None or not self.browser.is_connected():
+            self.browser = self.playwright.chromium.launch(executable_path=self.program, args=FLAGS)
+        return self.browser
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[Browser]:
+        """The browser for so long: then its processes are killed, so that whoever waits for it gets an error."""
+        timer = threading.Timer(seconds, self.kill)
+        timer.start()
+        try:
+            yield self.running()
+        finally:
+            timer.cancel()
+
+    def kill(self) -> None:
+        """End the browser's processes, the ones that hang too."""
+        self.browser = None
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                if "chrom" in process.name().lower():
+                    process.kill()
+
+    def close(self) -> None:
+        """End the browser as a user does."""
+        if self.browser is not None and self.browser.is_connected():
+            self.browser.close()
+
+
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def chromium() -> Iterator[Chromium]:
     """Chromium, as COURSE_CHROMIUM names it, as the system has it, or as playwright brought it."""
-    program = os.environ.get("COURSE_CHROMIUM") or shutil.which("chromium")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        yield chromium
-        chromium.close()
+        found = Chromium(playwright)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def browser(chromium: Chromium) -> Iterator[Browser]:
+    """A running browser for one test."""
+    with chromium.within(PATIENCE) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
@@ -106,14 +154,24 @@ def axe() -> str:
 
 
 @pytest.fixture(scope="session")
-def visit(browser: Browser, address: str, axe: str) -> Callable[[str, int, str], Visit]:
-    """Visits a page once for each width and theme, however many tests ask what was seen."""
+def visit(chromium: Chromium, address: str, axe: str) -> Callable[[str, int, str], Visit]:
+    """Visits a page once for each width and theme, however many tests ask what was seen.
+
+    A browser that hangs or dies on the way is no fault of the page unless it does so twice.
+    """
     seen: dict[tuple[str, int, str], Visit] = {}
 
     def look(page: str, width: int, theme: str) -> Visit:
         key = (page, width, theme)
         if key not in seen:
-            seen[key] = visit_page(browser, address, page, width, theme, axe)
+            try:
+                with chromium.within(PATIENCE) as browser:
+                    seen[key] = visit_page(browser, address, page, width, theme, axe)
+            except PlaywrightError as error:
+                print(f"{page} at {width}, {theme}, a second time after: {error}")
+                chromium.kill()
+                with chromium.within(PATIENCE) as browser:
+                    seen[key] = visit_page(browser, address, page, width, theme, axe)
         return seen[key]
 
     return look

@@ -17,10 +17,12 @@ SITE = ROOT / "build" / "site"
 OPEN_AND_SCROLL = """async () => {
   document.querySelectorAll("details").forEach((box) => { box.open = true; });
   document.querySelectorAll("button.toggle-button-hidden").forEach((button) => button.click());
+  const drawn = () => new Promise((next) => requestAnimationFrame(() => requestAnimationFrame(next)));
+  const soon = () => new Promise((next) => setTimeout(next, 1000));
   const step = innerHeight;
   for (let y = 0; y < document.documentElement.scrollHeight; y += step) {
     scrollTo(0, y);
-    await new Promise((next) => requestAnimationFrame(() => requestAnimationFrame(next)));
+    await Promise.race([drawn(), soon()]);
   }
   scrollTo(0, 0);
   await document.fonts.ready;
