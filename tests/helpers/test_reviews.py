@@ -23,6 +23,13 @@ def test_splits_have_the_promised_sizes_and_balanced_classes(reviews):
     assert max(shares) - min(shares) < 0.001
 
 
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_no_class_comes_first(reviews, split):
+    labels = reviews[split]["label"]
+    for first, last in ((0, 40), (0, 200), (len(labels) - 40, len(labels))):
+        assert 0.3 < sum(labels[first:last]) / (last - first) < 0.7
+
+
 def test_every_row_is_counted_once(reviews):
     kept, counts = clean_snippets()
     assert counts.rows == 10_605

@@ -99,6 +99,12 @@ def test_a_figure_keeps_the_height_that_was_kept_for_it(
 
 
 @in_every_view
+def test_no_text_of_a_figure_is_cut_at_its_edge(visit: Look, page: str, width: int, theme: str) -> None:
+    for figure in visit(page, width, theme).figures:
+        assert figure["cut"] == [], figure["label"]
+
+
+@in_every_view
 def test_every_frame_has_drawn_its_view_and_fits_the_page(
     visit: Look, page: str, width: int, theme: str
 ) -> None:

@@ -53,6 +53,11 @@ FIGURES = """() => [...document.querySelectorAll(".course-figure")].map((box) =>
     violins: plot.querySelectorAll(".violinlayer path.violin").length,
     slices: plot.querySelectorAll(".pielayer .slice").length,
     images: layers.filter((image) => image.getBoundingClientRect().width > 1).length,
+    cut: [...plot.querySelectorAll("svg text")].filter((text) => {
+      const [inner, outer] = [text.getBoundingClientRect(), plot.getBoundingClientRect()];
+      return inner.width > 0 && (inner.left < outer.left - 2 || inner.right > outer.right + 2
+        || inner.top < outer.top - 2 || inner.bottom > outer.bottom + 2);
+    }).map((text) => text.textContent),
     cells: (plot.calcdata ?? []).map((trace) => trace[0]?.trace?.visible === true && trace[0].z
       ? [trace[0].z.length, trace[0].z[0].length] : null).filter(Boolean),
   };
