@@ -1,6 +1,6 @@
 """Executes each chapter once: `python -m book.execute`.
 
-A chapter is executed again only when its code, a helper that it uses, the lock or the profile changed.
+A chapter is executed again only when its code, a helper or a corpus that it uses, the lock or the profile changed.
 When only its prose changed, the new prose takes over the outputs that are there.
 """
 
@@ -74,13 +74,21 @@ def _imported_helpers(code: str, root: Path) -> set[Path]:
     return {path for path in files if path.exists()}
 
 
+def data_files(code: str, root: Path) -> list[Path]:
+    """The corpora and data cards that `code` reads by `helpers.corpora`."""
+    endings = {"read_corpus": ".jsonl", "data_card": ".md"}
+    found = re.findall(r"\b(read_corpus|data_card)\(\"(\w+)\"\)", code)
+    return sorted({root / "data" / f"{name}{endings[function]}" for function, name in found})
+
+
 def execution_key(notebook: nbformat.NotebookNode, root: Path) -> str:
-    """A digest of everything that decides the outputs: code, helpers, lock, torch's pin, profile."""
+    """A digest of everything that decides the outputs: code, helpers, data, lock, torch's pin, profile."""
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     digest = hashlib.sha256()
     for cell in code:
         digest.update(json.dumps([cell.source, "raises-exception" in _tags(cell)]).encode())
     files = helper_sources("\n".join(cell.source for cell in code), root)
+    files += data_files("\n".join(cell.source for cell in code), root)
     for path in [*files, root / "requirements.txt", root / "Makefile"]:
         text = path.read_text(encoding="utf-8")
         if path.name == "Makefile":

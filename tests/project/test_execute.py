@@ -217,3 +217,18 @@ class TestTheGpuProfile:
         [prerequisites] = [line for line in makefile.splitlines() if line.startswith("test:")]
         recipe = makefile.split("\ntest:")[1].split("\n\n")[0]
         assert "gpu" not in prerequisites + recipe
+
+
+def test_a_changed_corpus_executes_the_chapters_that_read_it(course):
+    root, runs = course
+    (root / "data").mkdir()
+    (root / "data" / "names.jsonl").write_text("{}\n")
+    (root / "data" / "names.md").write_text("# Names\n")
+    edit(root / "chapters" / "two.ipynb", 1, 'import helpers.c\nrows = read_corpus("names")')
+    execute(root)
+    (root / "data" / "names.md").write_text("# Names, once more\n")
+    execute(root)
+    assert len(runs) == 1
+    (root / "data" / "names.jsonl").write_text("{}\n{}\n")
+    execute(root)
+    assert runs[1:] == [["two"]]
