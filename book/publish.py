@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from book import measured
 from book.files import remove_others, write_if_changed
 
 FIGURE = "application/vnd.plotly.v1+json"
@@ -300,7 +301,8 @@ def publish(root: Path, target: Path, executed: Path) -> list[Path]:
         if (root / f"{page}.ipynb").is_file():
             contents[target / f"{page}.ipynb"] = _notebook(executed / f"{page}.ipynb", page)
         elif (root / f"{page}.md").is_file():
-            contents[target / f"{page}.md"] = (root / f"{page}.md").read_bytes()
+            text = (root / f"{page}.md").read_text(encoding="utf-8")
+            contents[target / f"{page}.md"] = measured.filled(text, page, root).encode()
         else:
             raise PublishError(f"_toc.yml names {page}, but there is neither {page}.ipynb nor {page}.md")
     for path in sorted((root / "chapters").rglob("*")):

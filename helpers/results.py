@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 import time
 from dataclasses import dataclass
+from importlib import metadata
 
 import psutil
 from IPython.display import display
 
 GLUE_PREFIX = "application/papermill.record/"
+NAMED = ("torch", "transformers", "datasets", "numpy")
+"""The packages whose versions a notebook records beside its cost."""
 
 
 def glue(**values: object) -> None:
@@ -45,6 +49,12 @@ class Cost:
     def memory(self) -> str:
         """Peak resident memory in words: `0.93 GB` (10⁹ bytes)."""
         return f"{self.peak_bytes / 1e9:.2f} GB"
+
+    @property
+    def versions(self) -> str:
+        """What computed the results: `Python 3.11.7, torch 2.13.0, …`."""
+        packages = ", ".join(f"{name} {metadata.version(name)}" for name in NAMED)
+        return f"Python {platform.python_version()}, {packages}"
 
     def __str__(self) -> str:
         return f"{self.time}, {self.memory} of memory at the peak"
