@@ -1,7 +1,8 @@
 """The glossary and the chapters agree: every term is defined, and linked where a chapter first names it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,19 +15,24 @@ NOTEBOOKS = sorted(CHAPTERS.rglob("*.ipynb"))
 
 # Names with another, everyday sense, or with many senses: a person links them where the sense is right.
 AMBIGUOUS = {
-    "baseline", "calibrated", "cosine", "decoding", "frozen", "intermediate result", "key", "label", "layer",
-    "leak", "mlp", "pipeline", "precision", "query", "recall", "revision", "span", "split", "step", "stride",
+    "baseline", "calibrated", "cosine", "decoding", "entity", "frozen", "intermediate result", "key", "label",
+    "layer", "leak", "pipeline", "precision", "query", "recall", "revision", "span", "split", "step", "stride",
     "value", "weight", "window",
 }  # fmt: skip
 
 # Terms that the whole book is made of: linked in the first two chapters that name them, not in every one.
 COMMON = {
-    "accuracy", "attention", "batch", "block", "checkpoint", "decoder", "encoder", "epoch", "gradient", "head",
-    "loss", "parameter", "seed", "special token", "tensor", "token", "tokenizer", "vocabulary",
+    "accuracy", "activation", "AdamW", "attention", "batch", "block", "checkpoint", "decoder", "dropout",
+    "embedding", "encoder", "epoch", "fine-tuning", "float32", "gradient", "head", "learning rate", "logit",
+    "loss", "optimizer", "padding", "parameter", "pre-training", "softmax", "special token", "tensor", "token",
+    "tokenizer", "Transformer", "validation", "vocabulary",
 }  # fmt: skip
 
-# (chapter, term): the chapter's only use of the name is another sense of it.
-OTHER_SENSE: set[tuple[str, str]] = set()
+# Phrases in which such a word means something else.
+EVERYDAY = (
+    r"in your head|not the whole\sloss|block\sof\smemory|[Ll]ook\sfor\s(?:the\sblue\s)?blocks|blue\sblocks"
+    r"|through\sit\sin\sblocks|library\scheckpoints|into\sblocks\sof"
+)
 
 
 class Entry(NamedTuple):
@@ -61,39 +67,52 @@ def plain(name: str) -> str:
 
 ENTRIES = glossary(GLOSSARY.read_text(encoding="utf-8"))
 ENTRY_OF = {name.casefold(): entry.names[0] for entry in ENTRIES for name in entry.names}
-SEARCHED = sorted(
-    (name for name in ENTRY_OF if name not in AMBIGUOUS and re.fullmatch(r"[\w' -]+", name) and "_" not in name),
-    key=len,
-    reverse=True,
-)
-_NAMES = "|".join(re.escape(name).replace(r"\ ", r"\s") for name in SEARCHED)
-NAME = re.compile(rf"(?<![\w\-/.])(?:{_NAMES})(?:e?s)?(?![\w\-/])", re.IGNORECASE)
+
+
+def pattern(names: Iterable[str]) -> re.Pattern[str]:
+    """Finds the names as words, the longest first, also in the plural and with a capital at the beginning."""
+    found = [name for name in names if re.fullmatch(r"[A-Za-z0-9' %-]+", name)]
+    words = [re.escape(name).replace(r"\ ", r"\s") for name in sorted(found, key=len, reverse=True)]
+    either = [f"[{word[0].upper()}{word[0]}]{word[1:]}" if word[0].islower() else word for word in words]
+    return re.compile(rf"(?<![\w\-/.])(?:{'|'.join(either)})(?:e?s)?(?![\w\-/])")
+
+
+ANY_NAME = pattern(name for entry in ENTRIES for name in entry.names)
+NAME = pattern(name for entry in ENTRIES for name in entry.names if name not in AMBIGUOUS)
 TERM = re.compile(r"\{term\}`(?:[^`<]*<)?([^`<>]+)>?`")
 
-# Where a name is no prose: code, mathematics, roles, links, headings, tables, quotations, costs.
+# What is no running prose: code, mathematics, roles, links, headings, tables, quotations, costs.
 HIDDEN = re.compile(
+    rf"{EVERYDAY}|"
     r"```.*?```|\$\$.*?\$\$|\$[^$\n]+\$|(?<!`)(`+)(?!`).+?(?<!`)\1(?!`)|\{[\w:]+\}`[^`]+`|\[[^\]]*\]\([^)]*\)"
     r"|^\#.*?$|^\s*\|.*?$|^>.*?$|^:::.*?$|^\*\*Measured on.*?(?:\n\n|\Z)|<[^>\n]+>",
     re.MULTILINE | re.DOTALL,
 )
-EMPHASIS = re.compile(r"\*\*(?P<bold>[^*]+?)\*\*|(?<![*\w])\*(?P<italic>[^*]+?)\*(?![*\w])", re.DOTALL)
+EMPHASIS = re.compile(r"(?P<marks>\*\*|(?<![*\w])\*)(?P<inner>[^*]+?)(?P=marks)(?![*\w])", re.DOTALL)
 
 
-def prose(source: str) -> str:
-    """The text of a cell, as long as before, with everything blanked out that is no running prose.
+def blank(match: re.Match[str]) -> str:
+    """As many places, and nothing in them; lines stay lines."""
+    return re.sub(r"[^\n]", "\x00", match[0])
 
-    Bold and italic passages are blanked as well (catchwords, words quoted from a text), unless they
-    consist of one term, as where a chapter introduces it.
+
+def names_in(source: str) -> Iterator[tuple[int, int, str]]:
+    """The names in the running prose of a cell, each with its place.
+
+    Bold and italic passages do not count (catchwords, words quoted from a text), unless they consist of
+    one name, as where a chapter introduces it. In bold even an ambiguous word is such a name.
     """
 
-    def blank(match: re.Match[str]) -> str:
-        return re.sub(r"[^\n]", "\x00", match[0])
-
     def emphasis(match: re.Match[str]) -> str:
-        inner = match["bold"] or match["italic"]
-        return match[0] if NAME.fullmatch(inner) else blank(match)
+        inner = match["inner"].rstrip(".:,")
+        kept = (ANY_NAME if match["marks"] == "**" else NAME).fullmatch(inner)
+        if kept:
+            places.append((match.start("inner"), match.start("inner") + len(inner), inner))
+        return blank(match)
 
-    return EMPHASIS.sub(emphasis, HIDDEN.sub(blank, source))
+    places: list[tuple[int, int, str]] = []
+    text = EMPHASIS.sub(emphasis, HIDDEN.sub(blank, source))
+    return iter(sorted(places + [(m.start(), m.end(), m[0]) for m in NAME.finditer(text)]))
 
 
 def uses(cells: list[nbformat.NotebookNode]) -> Iterator[Use]:
@@ -102,9 +121,8 @@ def uses(cells: list[nbformat.NotebookNode]) -> Iterator[Use]:
     for number, cell in enumerate(cells):
         if cell.cell_type != "markdown":
             continue
-        hidden = prose(cell.source)
         found = [(m.start(), m.end(), m[1], True) for m in TERM.finditer(cell.source)]
-        found += [(m.start(), m.end(), m[0], False) for m in NAME.finditer(hidden)]
+        found += [(start, end, name, False) for start, end, name in names_in(cell.source)]
         headings = [(m.start(), m[1]) for m in re.finditer(r"^## (.*)$", cell.source, re.MULTILINE)]
         for start, end, name, linked in sorted(found + [(at, -1, title, False) for at, title in headings]):
             if end == -1:
@@ -123,18 +141,20 @@ def chapter_name(path: Path) -> str:
     return path.relative_to(CHAPTERS).with_suffix("").as_posix()
 
 
+@cache
 def named_in(path: Path) -> list[Use]:
+    """The uses of all terms in a notebook."""
     return list(uses(nbformat.read(path, as_version=4).cells))
 
 
 def exempt(chapter: str, entry: str) -> bool:
-    """Whether the chapter need not link the term: another sense, or a word that two chapters linked before."""
-    if (chapter, entry) in OTHER_SENSE:
-        return True
-    if entry not in COMMON:
-        return False
-    naming = [chapter_name(p) for p in NOTEBOOKS if any(use.entry == entry for use in named_in(p))]
-    return chapter not in naming[:2]
+    """Whether the chapter need not link the term: a word of the whole book that two chapters linked before."""
+    return entry in COMMON and chapter not in naming(entry)[:2]
+
+
+def naming(entry: str) -> list[str]:
+    """The chapters that name a term, in reading order."""
+    return [chapter_name(path) for path in NOTEBOOKS if any(use.entry == entry for use in named_in(path))]
 
 
 def sort_key(name: str) -> str:
