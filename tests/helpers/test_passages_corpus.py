@@ -1,4 +1,4 @@
-"""The passages of the chapter on summarization keep what their data card promises."""
+"""The passages of the chapter on summarisation keep what their data card promises."""
 
 import json
 import re
