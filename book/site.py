@@ -53,7 +53,8 @@ def configuration(root: Path, build: Path) -> dict[str, Any]:
     settings["html_favicon"] = str(build / "static" / settings["html_favicon"])
     settings["templates_path"] = [str(HERE / "templates")]
     settings["course_katex"] = str(build / "assets" / "node_modules" / "katex" / "dist" / "katex.min.js")
-    settings["course_fingerprint"] = own_fingerprint()
+    contents = (root / "_toc.yml").read_bytes()  # every page shows the contents in its sidebar
+    settings["course_fingerprint"] = f"{own_fingerprint()} {hashlib.sha256(contents).hexdigest()[:16]}"
     settings["course_assets"] = folder_hash(build / "static")
     return settings
 

@@ -81,6 +81,15 @@ def test_a_change_of_a_style_reaches_the_site(root: Path, monkeypatch: pytest.Mo
     assert (root / "build/site/_static/course/course.css").read_text() == "body { color: red }"
 
 
+def test_a_new_page_stands_in_the_sidebar_of_every_page(root: Path) -> None:
+    build(root)
+    (root / "chapters/three.md").write_text("# Third\n\nStill more.\n")
+    (root / "_toc.yml").write_text((root / "_toc.yml").read_text() + "- file: chapters/three\n")
+    assert build(root) == 0
+    for page in ("one", "two"):
+        assert "three.html" in (root / f"build/site/chapters/{page}.html").read_text()
+
+
 def test_a_warning_fails_the_build_each_time_and_leaves_the_last_good_site(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

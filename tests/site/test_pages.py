@@ -310,7 +310,7 @@ def with_menus() -> list[str]:
 
 
 SHOWN = """plot => plot.dataset.drawn && JSON.stringify(plot._fullData.map(
-  (trace) => [trace.visible, trace.name, trace.z?.[0], trace.y?.slice?.(0, 20), trace.text?.[0]]))"""
+  (trace) => [trace.visible, trace.name, trace.z?.[0], trace.x?.slice?.(0, 20), trace.y?.slice?.(0, 20), trace.text?.[0]]))"""
 CHANGED = f"([plot, before]) => ({SHOWN})(plot) !== before"
 
 
