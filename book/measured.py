@@ -7,6 +7,7 @@ A line `<!-- measured: costs -->` of a Markdown page becomes the table of the ch
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,6 +127,4 @@ def figures_table(chapters: list[Executed], headlines: list[dict[str, str]], pag
 
 
 def _link(chapter: Executed, page: str) -> str:
-    depth = len(Path(page).parent.parts)
-    inside = Path(chapter.page).relative_to(*Path(page).parent.parts[:1]) if depth else Path(chapter.page)
-    return f"[{chapter.title}]({inside.as_posix()}.ipynb)"
+    return f"[{chapter.title}]({os.path.relpath(f'{chapter.page}.ipynb', Path(page).parent)})"
