@@ -1,4 +1,4 @@
-"""The movie reviews: fetched, verified, cleaned of duplicates, split once and for all.
+"""The rated snippets of four sources; the movie reviews among them cleaned and split once and for all.
 
 Source: the data of Hutto and Gilbert (ICWSM 2014), shipped inside the source distribution of the
 package vaderSentiment (MIT). `data/reviews.md` is the data card.
@@ -27,7 +27,12 @@ REQUIREMENT = "vaderSentiment==3.3.2"
 ARCHIVE = "vaderSentiment-3.3.2.tar.gz"
 ARCHIVE_SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
 INNER_ARCHIVE = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
-MEMBER = "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt"
+MEMBERS = {
+    "movies": "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt",
+    "products": "hutto_ICWSM_2014/amazonReviewSnippets_GroundTruth.txt",
+    "editorials": "hutto_ICWSM_2014/nytEditorialSnippets_GroundTruth.txt",
+    "tweets": "hutto_ICWSM_2014/tweets_GroundTruth.txt",
+}
 
 LABELS = ["negative", "positive"]
 VALIDATION_SIZE = 1_000
@@ -89,16 +94,32 @@ def _download(folder: Path) -> None:
         )
 
 
-def read_snippets() -> pd.DataFrame:
-    """All snippets as published: columns `id` (int), `rating` (mean human rating, -4 to 4) and `text`."""
+def read_snippets(source: str = "movies") -> pd.DataFrame:
+    """All snippets of one source as published, in their order.
+
+    Args:
+        source: `movies`, `products`, `editorials` or `tweets`.
+
+    Returns:
+        Columns `id` (int), `rating` (mean human rating, -4 to 4) and `text`. Products and editorials come
+        in sentences: there `id` is that of the whole text, and `sentence` (int, from 1) the place in it.
+
+    Raises:
+        ValueError: no such source.
+        ReviewsError: as `fetch_reviews`.
+    """
+    if source not in MEMBERS:
+        raise ValueError(
+            f"source={source!r} is not in the archive. Use one of {', '.join(map(repr, MEMBERS))}."
+        )
     with tarfile.open(fetch_reviews()) as outer:
         content = _member(outer, INNER_ARCHIVE)
     with tarfile.open(fileobj=io.BytesIO(content)) as inner:
-        lines = _member(inner, MEMBER).decode("utf-8").splitlines()
+        lines = _member(inner, MEMBERS[source]).decode("utf-8").splitlines()
     frame = pd.DataFrame([line.split("\t") for line in lines], columns=["id", "rating", "text"])
-    return frame.assign(
-        id=frame["id"].astype(int), rating=frame["rating"].astype(float), text=frame["text"].str.strip()
-    )
+    numbers = frame["id"].str.split("_", expand=True).astype(int)
+    frame = frame.assign(id=numbers[0], rating=frame["rating"].astype(float), text=frame["text"].str.strip())
+    return frame.assign(sentence=numbers[1]) if 1 in numbers else frame
 
 
 def _member(archive: tarfile.TarFile, name: str) -> bytes:

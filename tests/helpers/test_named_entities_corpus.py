@@ -1,17 +1,14 @@
 """The hand-labelled names: marks that fit their texts, a card that tells the truth, nothing from the training text."""
 
-import io
 import re
-import tarfile
 from collections import Counter
 
 import pytest
 
 from helpers.corpora import data_card, read_corpus
-from helpers.reviews import INNER_ARCHIVE, fetch_reviews, near_duplicates, normalise
+from helpers.reviews import near_duplicates, normalise, read_snippets
 
 TYPES = {"PER", "ORG", "LOC", "NORP"}
-TRAINING_TEXT = "hutto_ICWSM_2014/nytEditorialSnippets_GroundTruth.txt"
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +18,7 @@ def corpus():
 
 @pytest.fixture(scope="module")
 def training_texts():
-    with tarfile.open(fetch_reviews()) as outer:
-        content = outer.extractfile(INNER_ARCHIVE).read()
-    with tarfile.open(fileobj=io.BytesIO(content)) as inner:
-        lines = inner.extractfile(TRAINING_TEXT).read().decode().splitlines()
-    return [line.split("\t")[2] for line in lines]
+    return list(read_snippets("editorials")["text"])
 
 
 def test_it_is_large_enough_and_has_names_of_every_type(corpus):

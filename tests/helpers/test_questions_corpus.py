@@ -1,17 +1,14 @@
 """The corpus of passages and questions: what the chapter on question answering relies on."""
 
-import io
 import re
-import tarfile
 
 import pytest
 
 from helpers.corpora import read_corpus
-from helpers.reviews import INNER_ARCHIVE, fetch_reviews
+from helpers.reviews import read_snippets
 
 PASSAGES = read_corpus("questions")
 QUESTIONS = [(row, question) for row in PASSAGES for question in row["questions"]]
-EDITORIALS = "hutto_ICWSM_2014/nytEditorialSnippets_GroundTruth.txt"
 
 
 def words(text: str) -> list[str]:
@@ -68,10 +65,7 @@ def test_three_passages_are_long_and_the_others_short():
 
 
 def test_no_passage_repeats_another_or_the_text_that_the_chapter_trains_on():
-    with tarfile.open(fetch_reviews()) as outer:
-        packed = io.BytesIO(outer.extractfile(INNER_ARCHIVE).read())
-    with tarfile.open(fileobj=packed) as inner:
-        training = inner.extractfile(EDITORIALS).read().decode()
+    training = "\n".join(read_snippets("editorials")["text"])
     seen = shingles(training)
     assert len(seen) > 50_000
     for row in PASSAGES:

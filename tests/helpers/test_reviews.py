@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from helpers import reviews as module
-from helpers.reviews import ReviewsError, clean_snippets, fetch_reviews, near_duplicates, normalise
+from helpers.reviews import (
+    ReviewsError,
+    clean_snippets,
+    fetch_reviews,
+    near_duplicates,
+    normalise,
+    read_snippets,
+)
 
 CARD = Path(__file__).parents[2] / "data" / "reviews.md"
 
@@ -28,6 +35,37 @@ def test_no_class_comes_first(reviews, split):
     labels = reviews[split]["label"]
     for first, last in ((0, 40), (0, 200), (len(labels) - 40, len(labels))):
         assert 0.3 < sum(labels[first:last]) / (last - first) < 0.7
+
+
+@pytest.mark.parametrize(
+    ("source", "rows", "first"),
+    [
+        ("movies", 10_605, "The Rock is destined to be"),
+        ("products", 3_708, "troubleshooting ad-2500"),
+        ("editorials", 5_190, "On Dec. 19, around noon"),
+        ("tweets", 4_200, "Somehow I was blessed"),
+    ],
+)
+def test_each_source_is_read_whole(source, rows, first):
+    snippets = read_snippets(source)
+    assert len(snippets) == rows
+    assert snippets["text"].iloc[0].startswith(first)
+    assert snippets["rating"].between(-4, 4).all()
+    cut = source in ("products", "editorials")
+    assert ("sentence" in snippets) == cut
+    assert not snippets.duplicated(["id", "sentence"] if cut else "id").any()
+
+
+def test_sentences_of_a_text_stand_in_their_order():
+    snippets = read_snippets("editorials")
+    for _, sentences in snippets.groupby("id")["sentence"]:
+        assert sentences.is_monotonic_increasing
+        assert sentences.min() >= 1
+
+
+def test_an_unknown_source_is_named_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"'books'.*'movies', 'products', 'editorials', 'tweets'"):
+        read_snippets("books")
 
 
 def test_every_row_is_counted_once(reviews):
