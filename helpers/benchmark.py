@@ -451,20 +451,22 @@ def report(bench: Bench, seeds: Sequence[int], short: bool = False) -> dict[str,
 
 def lines(result: dict[str, Any]) -> Iterator[str]:
     """A report as a table for people."""
-    yield f"{'':42}{'examples/s':>11}{'× Trainer':>10}{f's to {GOAL}':>10}{'test':>7}{'95 %':>15}{'peak GB':>9}"
+    whole = "seconds_to_goal" in result["contenders"]["snippet"]
+    columns = f"{f's to {GOAL}':>11}{'test':>8}{'95 %':>15}{'peak GB':>9}" if whole else ""
+    yield f"{'':42}{'examples/s':>11}{'× Trainer':>11}{columns}"
     for name, words in CONTENDERS.items():
         entry = result["contenders"][name]
-        row = f"{words:42}{entry['examples_per_second']:11.1f}{entry['times_trainer']:10.3f}"
+        row = f"{words:42}{entry['examples_per_second']:11.1f}{entry['times_trainer']:11.3f}"
         if "seconds_to_goal" in entry:
             computed = "*" if name == "snippet" else ""
-            row += f"{entry['seconds_to_goal']:9.0f}{computed:1}"
+            row += f"{entry['seconds_to_goal']:10.0f}{computed:1}"
         if "test_accuracy" in entry:
             low, high = entry["test_interval"]
-            row += f"{entry['test_accuracy']:7.3f}{f'{low:.3f}-{high:.3f}':>15}"
+            row += f"{entry['test_accuracy']:8.3f}{f'{low:.3f}-{high:.3f}':>15}"
         elif "peak_gb" in entry:
-            row += " " * 22
+            row += " " * 23
         yield row + (f"{entry['peak_gb']:9.2f}" if "peak_gb" in entry else "")
-    if "seconds_to_goal" in result["contenders"]["snippet"]:
+    if whole:
         yield "* computed: the steps that Trainer needed, at this contender's own speed"
     matmul = result["matmul"]
     yield (

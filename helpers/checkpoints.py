@@ -58,6 +58,30 @@ CHECKPOINTS = {
         files=("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "model.safetensors"),
         megabytes=441,
     ),
+    "smollm2-1.7b": Checkpoint(
+        weights_sha256="f55217be716b6a997b97b9d8d7eb6fad02e00858f5010ec24f64603c3a98a0e8",
+        license="Apache-2.0",
+        source="HuggingFaceTB/SmolLM2-1.7B-Instruct",
+        repository="HuggingFaceTB/SmolLM2-1.7B-Instruct",
+        revision="31b70e2e869a7173562077fd711b654946d38674",
+        files=(
+            "config.json",
+            "generation_config.json",
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "model.safetensors",
+        ),
+        megabytes=3_426,
+    ),
+    "t5": Checkpoint(
+        weights_sha256="a90903540cc02cbeb7ff9f823f1a80eb778c7e22426a0e620b01c77a5ec8f5b4",
+        license="Apache-2.0",
+        source="google-t5/t5-base",
+        repository="google-t5/t5-base",
+        revision="a9723ea7f1b39c1eae772870f3b547bf6ef7e6c1",
+        files=("config.json", "generation_config.json", "tokenizer.json", "model.safetensors"),
+        megabytes=893,
+    ),
 }
 
 

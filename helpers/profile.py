@@ -20,6 +20,10 @@ class Profile:
     """Role of the encoder checkpoint, a key of `helpers.checkpoints.CHECKPOINTS`."""
     decoder: str
     """Role of the decoder checkpoint."""
+    larger_decoder: str | None
+    """Role of a decoder on the Hub that knows more; None where the profile does without the Hub."""
+    translator: str | None
+    """Role of an encoder-decoder on the Hub that translates and summarises; None as above."""
     device: torch.device
     autocast: bool
     """Whether training computes in bfloat16 where that is safe (weights stay float32)."""
@@ -57,6 +61,8 @@ def _cpu() -> Profile:
         name="cpu",
         encoder="minilm",
         decoder="smollm2",
+        larger_decoder=None,
+        translator=None,
         device=torch.device("cpu"),
         autocast=_has_fast_bfloat16(),
         batch_size=32,
@@ -81,6 +87,8 @@ def _gpu() -> Profile:
         name="gpu",
         encoder="minilm" if packaged else "bert",
         decoder="smollm2",
+        larger_decoder=None if packaged else "smollm2-1.7b",
+        translator=None if packaged else "t5",
         device=torch.device("cuda"),
         autocast=torch.cuda.is_bf16_supported(including_emulation=False),
         batch_size=64,

@@ -50,7 +50,7 @@ def test_an_altered_copy_of_the_decoder_is_made_again(monkeypatch, tmp_path):
 
 
 def test_an_unknown_role_is_named_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"'gpt'.*minilm, smollm2, bert"):
+    with pytest.raises(ValueError, match=r"'gpt'.*minilm, smollm2, bert, smollm2-1\.7b, t5"):
         checkpoint_folder("gpt")
 
 

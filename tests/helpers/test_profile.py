@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from helpers.checkpoints import CHECKPOINTS
 from helpers.profile import current_profile
 from helpers.reviews import load_reviews
 
@@ -53,6 +54,21 @@ def gpu(monkeypatch):
 def test_the_gpu_profile_takes_the_packaged_weights_when_asked(gpu, monkeypatch, weights, encoder):
     monkeypatch.setenv("COURSE_WEIGHTS", weights)
     assert current_profile().encoder == encoder
+
+
+@pytest.mark.parametrize("weights", ["packaged", ""])
+def test_only_a_profile_that_uses_the_hub_names_checkpoints_of_the_hub(gpu, monkeypatch, weights):
+    monkeypatch.setenv("COURSE_WEIGHTS", weights)
+    profile = current_profile()
+    roles = {profile.encoder, profile.decoder, profile.larger_decoder, profile.translator} - {None}
+    from_hub = {role for role in roles if CHECKPOINTS[role].repository}
+    assert from_hub == (set() if weights else {"bert", "smollm2-1.7b", "t5"})
+
+
+def test_the_cpu_profile_needs_no_hub():
+    profile = current_profile()
+    assert profile.larger_decoder is profile.translator is None
+    assert not any(CHECKPOINTS[role].repository for role in (profile.encoder, profile.decoder))
 
 
 def test_the_gpu_profile_takes_larger_batches_of_all_reviews(gpu, monkeypatch):
