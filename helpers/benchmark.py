@@ -278,8 +278,8 @@ def _factors(
     stride_b: Sequence[int],
     dtype: Any,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    a = torch.randn(_extent(shape_a, stride_a)).to(dtype).as_strided(shape_a, stride_a)
-    b = torch.randn(_extent(shape_b, stride_b)).to(dtype).as_strided(shape_b, stride_b)
+    a = torch.full((_extent(shape_a, stride_a),), 0.5, dtype=dtype).as_strided(shape_a, stride_a)
+    b = torch.full((_extent(shape_b, stride_b),), 0.5, dtype=dtype).as_strided(shape_b, stride_b)
     return a, b
 
 
