@@ -2,7 +2,6 @@
 
 import ast
 import math
-import random
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -95,7 +94,7 @@ def with_functions(chapter: str, names: set[str], namespace: dict) -> dict:
     """The namespace with those functions and constants that the chapter's cells define."""
     found = set()
     for source in cells(chapter).values():
-        for node in ast.parse(source.replace("%pip", "#")).body if "%pip" not in source else []:
+        for node in ast.parse(source).body if "%pip" not in source else []:
             own = {node.name} if isinstance(node, ast.FunctionDef) else set()
             if isinstance(node, ast.Assign):
                 own = {target.id for target in node.targets if isinstance(target, ast.Name)}
@@ -114,7 +113,7 @@ class Ours:
     """The chapter's own model, which says something else."""
 
 
-def test_translate_takes_the_published_translator(hub, capsys):
+def test_translate_takes_the_published_translator(hub):
     names = {"translate", "ask_published"}
     space = with_functions("translation", names, {"check_text": check_text, "math": math, "pd": pd})
     space |= {"profile": profile(translator="t5"), "outside": {"day first": [("the bus", "")]}}
@@ -160,7 +159,7 @@ def test_the_quiz_is_given_to_the_larger_decoder(hub, capsys):
 
 def test_the_larger_decoder_writes_summaries(hub):
     names = {"write", "chat", "tidy", "ASK"}
-    space = with_functions("summarization", names, {"np": np, "torch": torch, "random": random})
+    space = with_functions("summarization", names, {"np": np, "torch": torch})
     shown = []
     texts = ["the bus leaves .", "Nobody knows this text ."]
     space |= {
