@@ -71,7 +71,7 @@ chromium:
 
 lock: .venv/installed  ## resolve requirements.txt anew from pyproject.toml
 	$(call step,Resolving the lock,$(V)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
-	  --extra book --extra weights --generate-hashes --no-annotate --no-header --upgrade -o requirements.txt pyproject.toml)
+	  --extra book --extra lab --extra weights --generate-hashes --no-annotate --no-header --upgrade -o requirements.txt pyproject.toml)
 
 setup-cells: .venv/installed  ## write the repository's address of _config.yml into the notebooks
 	@$(V)/python -m book.setup_cells
