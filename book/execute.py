@@ -82,8 +82,11 @@ def data_files(code: str, root: Path) -> list[Path]:
 
 
 def execution_key(notebook: nbformat.NotebookNode, root: Path) -> str:
-    """A digest of everything that decides the outputs: code, helpers, data, lock, torch's pin, profile."""
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    """A digest of everything that decides the outputs: code, helpers, data, lock, torch's pin, profile.
+
+    The set-up cell is left out: it installs elsewhere what is here already.
+    """
+    code = [cell for cell in notebook.cells if cell.cell_type == "code" and "setup" not in _tags(cell)]
     digest = hashlib.sha256()
     for cell in code:
         digest.update(json.dumps([cell.source, "raises-exception" in _tags(cell)]).encode())

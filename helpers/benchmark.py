@@ -42,9 +42,9 @@ from transformers import (
 )
 
 from helpers.checkpoints import checkpoint_folder
+from helpers.memory import own_peak
 from helpers.profile import Profile, current_profile
 from helpers.quiet import quiet
-from helpers.results import peak_memory
 from helpers.reviews import load_reviews
 from helpers.training import (
     Recipe,
@@ -499,7 +499,7 @@ def main(command: Sequence[str] | None = None) -> int:
     bench = Bench(current_profile())
     if given.peak:
         bench.train(given.peak, steps=given.steps, batch_size=given.batch_size)
-        print(peak_memory() / 1e9)
+        print(own_peak() / 1e9)
         return 0
     result = report(bench, range(given.seeds), given.short)
     print("\n".join(lines(result)))

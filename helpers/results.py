@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import platform
-import re
-import sys
-import time
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
-import psutil
 from IPython.display import display
 
 GLUE_PREFIX = "application/papermill.record/"
@@ -36,7 +31,7 @@ def glue(**values: object) -> None:
 
 @dataclass(frozen=True)
 class Cost:
-    """What this kernel has used since it started."""
+    """What a notebook has used since its kernel started, the processes that it started counted."""
 
     seconds: float
     peak_bytes: int
@@ -49,7 +44,7 @@ class Cost:
 
     @property
     def memory(self) -> str:
-        """Peak resident memory in words: `0.93 GB` (10⁹ bytes)."""
+        """Peak memory in words: `0.93 GB` (10⁹ bytes)."""
         return f"{self.peak_bytes / 1e9:.2f} GB"
 
     @property
@@ -60,25 +55,3 @@ class Cost:
 
     def __str__(self) -> str:
         return f"{self.time}, {self.memory} of memory at the peak"
-
-
-def kernel_cost() -> Cost:
-    """Seconds since this process started and its peak resident memory."""
-    return Cost(seconds=time.time() - psutil.Process().create_time(), peak_bytes=peak_memory())
-
-
-def peak_memory() -> int:
-    """The largest resident memory, in bytes, that this process has had.
-
-    On Linux it is read from the kernel's record of this program: `getrusage` would begin with the peak of the
-    process that started it.
-    """
-    if sys.platform == "win32":
-        return psutil.Process().memory_info().peak_wset
-    if sys.platform == "linux":
-        status = Path("/proc/self/status").read_text()
-        return int(re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)[1]) * 1024  # type: ignore[index]
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
