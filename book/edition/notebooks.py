@@ -1,0 +1,175 @@
+"""Writes the learner's edition: the site's sources → `build/notebooks`. Run it as ``python -m book.edition.notebooks``."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from book.alone import seconds
+from book.edition import pages
+from book.edition.markdown import Plain
+from book.edition.references import EditionError, References, name, read_references
+from book.execute import glued
+from book.files import remove_others, write_if_changed
+from book.publish import pages as toc_pages
+from book.repository import repository
+from helpers.results import Cost
+
+LONG = 20
+"""Seconds from which on a cell says how long it takes before it is run."""
+
+MANIFEST = "edition.json"
+"""Which source each notebook was made from: by it a learner's copy is compared with a newer edition."""
+
+SOLUTION = (
+    "**A solution** is folded below. To open it: click the three dots (JupyterLab), *Show code* (Colab) or "
+    "the arrow (VS Code)."
+)
+OWN_TARGET = re.compile(r"\]\(#([^)\s]+)\)")
+
+
+def learner_notebook(
+    notebook: NotebookNode, page: str, references: References, order: list[str], site: str | None
+) -> NotebookNode:
+    """A page of the book as a notebook to work in.
+
+    Args:
+        notebook: as Sphinx reads it (``build/source``): executed, its set-up cell filled in.
+        page: its name in the table of contents.
+        order: all pages in reading order.
+        site: the address of the published book, or None.
+
+    Raises:
+        EditionError: the text refers to what is not there.
+    """
+    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    targets = sorted(set(OWN_TARGET.findall("\n".join(texts))))
+    plain = Plain(page, references, glued(notebook), targets)
+    cells: list[NotebookNode] = []
+    before = None
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cells.append(new_markdown_cell(plain.text(cell.source), id=cell.id))
+        else:
+            cells += _announcement(cell)
+            if _is_solution(cell):
+                if before is None or not _is_solution(before):
+                    cells.append(new_code_cell("# Your turn\n", id=f"your-turn-{cell.id}"[:64]))
+                cells.append(new_markdown_cell(SOLUTION, id=f"open-{cell.id}"[:64]))
+            cells.append(_code_cell(cell))
+        before = cell
+    _open(cells[0], pages.way(page, references, order, site))
+    return finished(cells)
+
+
+def finished(cells: list[NotebookNode]) -> NotebookNode:
+    """A notebook of these cells for the kernel that every place has."""
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}, "colab": {"toc_visible": True}}
+    return new_notebook(cells=cells, metadata=metadata)
+
+
+def _open(title: NotebookNode, line: str) -> None:
+    heading, _, rest = title.source.partition("\n")
+    title.source = "\n".join([heading, "", line, rest])
+
+
+def _is_solution(cell: NotebookNode) -> bool:
+    return cell.cell_type == "code" and "hide-cell" in cell.metadata.get("tags", [])
+
+
+def _code_cell(cell: NotebookNode) -> NotebookNode:
+    tags = set(cell.metadata.get("tags", []))
+    metadata: dict[str, Any] = {}
+    if tags & {"hide-input", "hide-cell"}:
+        metadata = {"jupyter": {"source_hidden": True}, "cellView": "form"}
+    if "hide-cell" in tags:
+        metadata["jupyter"]["outputs_hidden"] = True
+    return new_code_cell(cell.source, id=cell.id, metadata=metadata)
+
+
+def _announcement(cell: NotebookNode) -> list[NotebookNode]:
+    taken = seconds(cell)
+    if taken <= LONG:
+        return []
+    text = f"*The next cell took {Cost(taken, 0).time} on the machine that built this edition.*"
+    return [new_markdown_cell(text, id=f"time-{cell.id}"[:64])]
+
+
+def edition(root: Path) -> dict[str, tuple[NotebookNode, str]]:
+    """All notebooks of the edition: for each file its notebook and the hash of what it was made from.
+
+    Raises:
+        EditionError: the site was not built, or a page refers to what is not there.
+    """
+    build = root / "build"
+    source = build / "source"
+    references = read_references(source, build / "doctrees", sorted((source / "chapters").glob("*.bib")))
+    home = repository(root)
+    site = home.pages if home else None
+    order = toc_pages(root / "_toc.yml")
+    result = {}
+    for page in order:
+        path = source / f"{page}.ipynb"
+        if path.is_file():
+            notebook = nbformat.read(path, as_version=4)
+            made = learner_notebook(notebook, page, references, order, site)
+            original = (root / f"{page}.ipynb").read_bytes()
+        else:
+            text = (source / f"{page}.md").read_text(encoding="utf-8")
+            cells = pages.page_cells(text, page, references, order, site)
+            made = finished(cells)
+            original = (root / f"{page}.md").read_bytes()
+        result[name(page)] = (made, hashlib.sha256(original).hexdigest())
+    return result
+
+
+def write_edition(root: Path) -> Path:
+    """Write the edition of the repository ``root`` into ``build/notebooks``; files unchanged stay untouched.
+
+    Returns:
+        The folder.
+
+    Raises:
+        EditionError: as `edition`. What stood in the folder then stays.
+    """
+    target = root / "build" / "notebooks"
+    notebooks = edition(root)
+    kept = {target / MANIFEST}
+    for file, (notebook, _) in notebooks.items():
+        nbformat.validate(notebook)
+        write_if_changed(target / file, nbformat.writes(notebook) + "\n")
+        kept.add(target / file)
+    manifest = {file: digest for file, (_, digest) in notebooks.items()}
+    write_if_changed(target / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+    remove_others(target, kept)
+    return target
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line: 0 when the edition is written, 1 with one line that says what failed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m book.edition.notebooks", description="Write the learner's notebooks."
+    )
+    parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: here)")
+    root = parser.parse_args(arguments).root.resolve()
+    try:
+        target = write_edition(root)
+    except EditionError as error:
+        print(f"notebooks: {error}", file=sys.stderr)
+        return 1
+    print(f"notebooks: {target.relative_to(root)} is ready")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
