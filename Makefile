@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # $(call step,what it does,command): says what runs and how long it took
 step = @printf '== %s\n' "$(1)"; SECONDS=0; { $(2); } && printf '   done in %d s\n' $$SECONDS
 
-.PHONY: help book test test-gpu lab check site serve data execute chromium lock setup-cells bench bench-view clean
+.PHONY: help book test test-gpu lab check site serve data execute chromium lock bench bench-view clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -72,9 +72,6 @@ chromium:
 lock: .venv/installed  ## resolve requirements.txt anew from pyproject.toml
 	$(call step,Resolving the lock,$(V)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	  --extra book --extra lab --extra weights --generate-hashes --no-annotate --no-header --upgrade -o requirements.txt pyproject.toml)
-
-setup-cells: .venv/installed  ## write the repository's address of _config.yml into the notebooks
-	@$(V)/python -m book.setup_cells
 
 bench: .venv/installed data  ## fine-tuning three ways in one run: speed, accuracy, memory (about 30 minutes)
 	@$(V)/python -m helpers.benchmark
