@@ -14,10 +14,13 @@ export PYTHONUNBUFFERED := 1
 export GOMP_SPINCOUNT := 20000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+OWN ?= my-notebooks
+LAB = $(V)/python -m book.lab --own "$(OWN)" $(if $(SOURCE),--source) $(LAB_OPTIONS)
+
 # $(call step,what it does,command): says what runs and how long it took
 step = @printf '== %s\n' "$(1)"; SECONDS=0; { $(2); } && printf '   done in %d s\n' $$SECONDS
 
-.PHONY: help book test test-gpu lab check site serve data execute chromium lock bench bench-view clean
+.PHONY: help book test test-gpu lab notebooks check site serve data execute chromium lock bench bench-view clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -48,11 +51,16 @@ execute: .venv/installed data  ## execute the chapters whose code, helpers or lo
 data: .venv/installed  ## verify the weights, fetch and verify the reviews
 	$(call step,Verifying weights and reviews,$(V)/python -m book.materials)
 
+notebooks: site  ## the learner's notebooks, into build/notebooks (the site's build makes them)
+	@echo "The notebooks are in build/notebooks"
+
 serve: .venv/installed  ## serve the site that was built last
 	@$(V)/python -m book.serve --port $(PORT)
 
-lab: .venv/installed data  ## JupyterLab on the chapters
-	@$(V)/jupyter lab --notebook-dir=chapters
+lab: .venv/installed data  ## JupyterLab on your own copy of the notebooks; SOURCE=1: on chapters/, for authors
+	@$(LAB) || { status=$$?; [ $$status = 3 ] || exit $$status; \
+	  echo "The notebooks quote what was measured: the chapters are executed once (about 20 minutes)."; \
+	  $(MAKE) notebooks && $(LAB); }
 
 .venv/installed: requirements.txt pyproject.toml Makefile
 	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or newer is needed; found: $$(python3 --version 2>&1). Install it, or name it: make BASE_PYTHON=/path/to/python3.11"; exit 2; fi

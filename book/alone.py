@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 
-from book.execute import TRAINS, build_folder, chapter_notebooks
+from book.execute import TRAINS, chapter_notebooks
 from helpers.results import Cost
 
 LOADS = re.compile(r"^(?!\s*(?:from|import)\b).*\bsentiment_(?:model|folder)\(", re.MULTILINE)
@@ -34,30 +36,40 @@ def loading_cell(notebook: NotebookNode) -> NotebookNode | None:
     return next((cell for cell in code if LOADS.search(cell.source)), None)
 
 
-def training_time(root: Path) -> str | None:
-    """How long the sentiment model's training took, in words: the longest cell of the chapter that keeps it.
+@dataclass(frozen=True)
+class Training:
+    """The training of the sentiment model that other chapters load.
 
-    None where no executed chapter does.
+    Attributes:
+        page: the chapter that trains and keeps it.
+        time: how long that took, in words.
+    """
+
+    page: str
+    time: str
+
+
+def training(root: Path, executed: Path) -> Training | None:
+    """The sentiment model's training: the longest cell of the executed chapter that keeps the model.
+
+    None where no chapter does.
     """
     for path in chapter_notebooks(root):
-        executed = build_folder(root) / "executed" / path
-        if not executed.is_file():
+        if not (executed / path).is_file():
             continue
-        cells = [cell for cell in nbformat.read(executed, as_version=4).cells if cell.cell_type == "code"]
+        notebook = nbformat.read(executed / path, as_version=4)
+        cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
         if any(TRAINS in cell.source for cell in cells):
-            return Cost(max(map(seconds, cells)), 0).time
+            return Training(path.with_suffix("").as_posix(), Cost(max(map(seconds, cells)), 0).time)
     return None
 
 
-def say_what_it_costs_alone(notebook: NotebookNode, time: str, trains: str) -> None:
-    """Add to a chapter's first text what it costs where the sentiment model has not been trained.
-
-    Args:
-        time: of that training, in words.
-        trains: the address of the chapter that trains it, seen from this one.
-    """
-    if loading_cell(notebook) is not None:
-        notebook.cells[0].source += (
-            f"\n\n**Alone**, where chapter [Fine-tuning]({trains}) has not run, this notebook first trains "
-            f"that chapter's sentiment model: {time} more."
-        )
+def sentence(notebook: NotebookNode, page: str, trained: Training | None) -> str:
+    """What a chapter costs more where the sentiment model has not been trained; empty where it loads none."""
+    if trained is None or loading_cell(notebook) is None:
+        return ""
+    address = os.path.relpath(f"{trained.page}.ipynb", Path(page).parent)
+    return (
+        f"**Alone**, where chapter [Fine-tuning]({address}) has not run before, this notebook first trains "
+        f"that chapter's model: {trained.time} more."
+    )

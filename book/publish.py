@@ -10,10 +10,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import yaml
 
-from book import measured
+from book import alone, measured
 from book.files import remove_others, write_if_changed
+from book.repository import repository
+from book.setup_cell import setup_source
 
 FIGURE = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -46,7 +49,7 @@ class PublishError(ValueError):
     """A chapter that cannot be published; the message names the chapter, the cell and the cure."""
 
 
-def publishable(notebook: dict[str, Any], name: str) -> dict[str, Any]:
+def publishable(notebook: dict[str, Any], name: str) -> Any:
     """An executed notebook as the site shows it; the one given is left as it is.
 
     Plotly figures become HTML that ``browser/figures.js`` draws; widgets become a note, and their
@@ -297,9 +300,10 @@ def publish(root: Path, target: Path, executed: Path) -> list[Path]:
             published. ``target`` is then left as it was.
     """
     contents: dict[Path, bytes] = {target / "_toc.yml": (root / "_toc.yml").read_bytes()}
+    setup, trained = setup_source(repository(root)), alone.training(root, executed)
     for page in pages(root / "_toc.yml"):
         if (root / f"{page}.ipynb").is_file():
-            contents[target / f"{page}.ipynb"] = _notebook(executed / f"{page}.ipynb", page)
+            contents[target / f"{page}.ipynb"] = _notebook(executed / f"{page}.ipynb", page, setup, trained)
         elif (root / f"{page}.md").is_file():
             text = (root / f"{page}.md").read_text(encoding="utf-8")
             contents[target / f"{page}.md"] = measured.filled(text, page, root).encode()
@@ -312,8 +316,13 @@ def publish(root: Path, target: Path, executed: Path) -> list[Path]:
     return written + remove_others(target, set(contents))
 
 
-def _notebook(path: Path, page: str) -> bytes:
+def _notebook(path: Path, page: str, setup: str, trained: alone.Training | None) -> bytes:
     if not path.is_file():
         raise PublishError(f"{page}: has not been executed yet; run the notebooks first")
-    notebook = publishable(json.loads(path.read_text(encoding="utf-8")), page)
+    notebook = publishable(nbformat.read(path, as_version=4), page)
+    for cell in notebook["cells"]:
+        if "setup" in cell["metadata"].get("tags", []):
+            cell["source"] = setup
+    if more := alone.sentence(notebook, page, trained):
+        notebook["cells"][0]["source"] += f"\n\n{more}"
     return json.dumps(notebook, ensure_ascii=False, indent=1).encode() + b"\n"

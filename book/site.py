@@ -21,6 +21,7 @@ from sphinx.util.console import nocolor
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 from book import assets, publish
+from book.edition import notebooks
 from book.extension import own_fingerprint
 from book.files import write_if_changed
 
@@ -116,8 +117,8 @@ def redirect(page: str, title: str) -> str:
 
 
 def finish(root: Path, work: Path, title: str) -> None:
-    """What Sphinx leaves to do: the root page, the notebooks for download as they are edited, and to
-    take away pages that are no longer in the table of contents."""
+    """What Sphinx leaves to do: the root page, the learner's notebooks for download, and to take away
+    pages that are no longer in the table of contents."""
     order = publish.pages(root / "_toc.yml")
     for folder in (work, work / "_sources"):
         for path in (folder / "chapters").rglob("*"):
@@ -125,8 +126,8 @@ def finish(root: Path, work: Path, title: str) -> None:
                 path.unlink()
     write_if_changed(work / "index.html", redirect(order[0], title))
     for page in order:
-        notebook = root / f"{page}.ipynb"
-        if notebook.is_file():
+        if (root / f"{page}.ipynb").is_file():
+            notebook = root / "build" / "notebooks" / notebooks.name(page)
             write_if_changed(work / "_sources" / f"{page}.ipynb", notebook.read_bytes())
     for path in work.rglob("*.map"):
         path.unlink()
@@ -151,7 +152,7 @@ def build_site(root: Path) -> Path:
         The site's folder.
 
     Raises:
-        SiteError, publish.PublishError, assets.AssetsError: what failed, in one line.
+        SiteError, PublishError, EditionError, RepositoryError, AssetsError: what failed, in one line.
     """
     build = root / "build"
     with step("browser assets"):
@@ -162,6 +163,8 @@ def build_site(root: Path) -> Path:
     with step("pages"):
         settings = configuration(root, build)
         run_sphinx(settings, build / "source", build / "pages", build / "doctrees")
+    with step("learner's notebooks"):
+        notebooks.write_edition(root)
     with step("site released"):
         finish(root, build / "pages", settings["html_title"])
         release(build / "pages", build / "site")
@@ -189,7 +192,7 @@ def main(arguments: list[str] | None = None) -> int:
     root = parser.parse_args(arguments).root.resolve()
     try:
         site = build_site(root)
-    except (SiteError, publish.PublishError, assets.AssetsError) as error:
+    except (SiteError, ValueError, assets.AssetsError) as error:
         print(f"site: {error}", file=sys.stderr)
         return 1
     print(f"site: {site.relative_to(root)} is ready")

@@ -63,6 +63,10 @@ class Plain:
         text = DEFINITION.sub(r"- **\g<term>**: \g<text>", text)
         return HEADING.sub(self._heading, text)
 
+    def link(self, text: str, target: str) -> str:
+        """A link to the notebook of another page."""
+        return f"[{text}]({self.references.link(self.page, target)})"
+
     def _piece(self, match: re.Match[str]) -> str:
         if match["role"]:
             if match["role"] not in self._roles:

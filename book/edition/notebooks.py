@@ -1,12 +1,10 @@
-"""Writes the learner's edition: the site's sources → `build/notebooks`. Run it as ``python -m book.edition.notebooks``."""
+"""Writes the learner's edition: what Sphinx read and learned → `build/notebooks`."""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from book.alone import seconds
+from book.alone import Training, loading_cell, seconds, training
 from book.edition import pages
 from book.edition.markdown import Plain
 from book.edition.references import EditionError, References, name, read_references
@@ -38,7 +36,12 @@ OWN_TARGET = re.compile(r"\]\(#([^)\s]+)\)")
 
 
 def learner_notebook(
-    notebook: NotebookNode, page: str, references: References, order: list[str], site: str | None
+    notebook: NotebookNode,
+    page: str,
+    references: References,
+    order: list[str],
+    site: str | None = None,
+    trained: Training | None = None,
 ) -> NotebookNode:
     """A page of the book as a notebook to work in.
 
@@ -47,6 +50,7 @@ def learner_notebook(
         page: its name in the table of contents.
         order: all pages in reading order.
         site: the address of the published book, or None.
+        trained: the training of the model that chapters load.
 
     Raises:
         EditionError: the text refers to what is not there.
@@ -54,13 +58,14 @@ def learner_notebook(
     texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
     targets = sorted(set(OWN_TARGET.findall("\n".join(texts))))
     plain = Plain(page, references, glued(notebook), targets)
+    loads = loading_cell(notebook) if trained else None
     cells: list[NotebookNode] = []
     before = None
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cells.append(new_markdown_cell(plain.text(cell.source), id=cell.id))
         else:
-            cells += _announcement(cell)
+            cells += _announcement(cell, plain, trained if cell is loads else None)
             if _is_solution(cell):
                 if before is None or not _is_solution(before):
                     cells.append(new_code_cell("# Your turn\n", id=f"your-turn-{cell.id}"[:64]))
@@ -97,12 +102,17 @@ def _code_cell(cell: NotebookNode) -> NotebookNode:
     return new_code_cell(cell.source, id=cell.id, metadata=metadata)
 
 
-def _announcement(cell: NotebookNode) -> list[NotebookNode]:
-    taken = seconds(cell)
-    if taken <= LONG:
-        return []
-    text = f"*The next cell took {Cost(taken, 0).time} on the machine that built this edition.*"
-    return [new_markdown_cell(text, id=f"time-{cell.id}"[:64])]
+def _announcement(cell: NotebookNode, plain: Plain, trained: Training | None) -> list[NotebookNode]:
+    taken, said = seconds(cell), []
+    if taken > LONG:
+        said.append(f"The next cell took {Cost(taken, 0).time} on the machine that built this edition.")
+    if trained:
+        chapter = plain.link("Fine-tuning", trained.page)
+        said.append(
+            f"The next cell loads a model that chapter {chapter} trains. Where that chapter has not run before, "
+            f"the cell trains it first: {trained.time} on the machine that built this edition."
+        )
+    return [new_markdown_cell(f"*{' '.join(said)}*", id=f"time-{cell.id}"[:64])] if said else []
 
 
 def edition(root: Path) -> dict[str, tuple[NotebookNode, str]]:
@@ -117,12 +127,13 @@ def edition(root: Path) -> dict[str, tuple[NotebookNode, str]]:
     home = repository(root)
     site = home.pages if home else None
     order = toc_pages(root / "_toc.yml")
+    trained = training(root, build / "executed")
     result = {}
     for page in order:
         path = source / f"{page}.ipynb"
         if path.is_file():
             notebook = nbformat.read(path, as_version=4)
-            made = learner_notebook(notebook, page, references, order, site)
+            made = learner_notebook(notebook, page, references, order, site, trained)
             original = (root / f"{page}.ipynb").read_bytes()
         else:
             text = (source / f"{page}.md").read_text(encoding="utf-8")
@@ -153,23 +164,3 @@ def write_edition(root: Path) -> Path:
     write_if_changed(target / MANIFEST, json.dumps(manifest, indent=1) + "\n")
     remove_others(target, kept)
     return target
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """The command line: 0 when the edition is written, 1 with one line that says what failed."""
-    parser = argparse.ArgumentParser(
-        prog="python -m book.edition.notebooks", description="Write the learner's notebooks."
-    )
-    parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: here)")
-    root = parser.parse_args(arguments).root.resolve()
-    try:
-        target = write_edition(root)
-    except EditionError as error:
-        print(f"notebooks: {error}", file=sys.stderr)
-        return 1
-    print(f"notebooks: {target.relative_to(root)} is ready")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
