@@ -15,7 +15,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from book.alone import Training, loading_cell, seconds, training
 from book.edition import pages
 from book.edition.markdown import Plain
-from book.edition.references import EditionError, References, name, read_references
+from book.edition.references import References, name, read_references
 from book.execute import glued
 from book.files import remove_others, write_if_changed
 from book.publish import pages as toc_pages

@@ -12,7 +12,9 @@ from typing import Any
 import nbformat
 from pybtex.database import BibliographyData, Entry, parse_file
 from pybtex.plugin import find_plugin
-from sphinxcontrib.bibtex.style.referencing import PersonStyle
+from sphinxcontrib.bibtex.style.referencing.basic_author_year import (
+    BasicAuthorYearParentheticalReferenceStyle,
+)
 from sphinxcontrib.bibtex.style.template import join, year
 
 CHAPTERS = "chapters/"
@@ -98,8 +100,9 @@ class References:
         if entry is None:
             raise EditionError(f"{page}: cites {key!r}, which no .bib file has")
         backend = find_plugin("pybtex.backends", "markdown")()
-        data = {"entry": entry, "style": None}
-        author = PersonStyle().author_or_editor_or_title(full=False).format_data(data).render(backend)
+        style = BasicAuthorYearParentheticalReferenceStyle()  # the site's, by bibtex_reference_style
+        data = {"entry": entry, "style": style}
+        author = style.person.author_or_editor_or_title(full=False).format_data(data).render(backend)
         when = join[year].format_data(data).render(backend)
         address = entry_address(entry) or self.link(page, CHAPTERS + "bibliography", bibliography_cell(entry))
         return author, when, address
