@@ -19,7 +19,7 @@ from book.edition.references import (
 )
 
 START_TEXT = Path(__file__).with_name("start.md")
-HEADING = re.compile(r"^(?=## )", re.MULTILINE)
+HEADING = re.compile(r"^(?=#{2,3} )", re.MULTILINE)
 BIBLIOGRAPHY_BLOCK = re.compile(r"^```\{bibliography\}\n```$", re.MULTILINE)
 
 
@@ -39,13 +39,14 @@ def way(page: str, references: References, order: list[str], site: str | None) -
 def page_cells(
     text: str, page: str, references: References, order: list[str], site: str | None
 ) -> list[NotebookNode]:
-    """A page written in Markdown as the cells of a notebook, a cell for each section.
+    """A page written in Markdown as the cells of a notebook, a cell for each heading.
 
     The glossary gets a cell for each entry and the bibliography one for each letter, so that links can
     lead to them. The book's first page gives way to one that says how to work with the notebooks.
     """
     targets = sorted(set(re.findall(r"\]\(#([^)\s]+)\)", text)))
     plain = Plain(page, references, {}, targets)
+    known = {title: anchor for anchor, (_, title) in references.anchors[page].items()}
     cells = []
     if page == order[0]:
         text = START_TEXT.read_text(encoding="utf-8") + "\n" + _after_the_first_heading(text)
@@ -59,7 +60,9 @@ def page_cells(
         elif section.startswith("## \0```{bibliography}"):
             cells += _bibliography(references)
         elif content := section.removeprefix("## \0").strip():
-            cells.append(new_markdown_cell(plain.text(content), id=f"section-{number}"))
+            title = re.sub(r"^#+ |[`*]", "", content.partition("\n")[0])
+            anchor = known.get(title, f"section-{number}")
+            cells.append(new_markdown_cell(plain.text(content), id=anchor[:64]))
     heading, _, rest = cells[0].source.partition("\n")
     cells[0].source = "\n".join([heading, "", way(page, references, order, site), rest]).rstrip()
     return cells

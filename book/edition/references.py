@@ -47,7 +47,8 @@ class References:
 
     Attributes:
         titles: the title of each page.
-        anchors: for each page its headings' anchors, with the cell each stands in and its text.
+        anchors: for each page its headings' anchors, with the cell each stands in and its text. A page
+            written in Markdown gets a cell for each heading, named by its anchor.
         equations: for each label the page, the number and the cell.
         terms: for each name of a term, in lower case, its entry.
         bibliography: the entries of the `.bib` files.
@@ -161,7 +162,7 @@ def read_references(source: Path, doctrees: Path, bibliographies: list[Path]) ->
         cells[page] = nbformat.read(notebook, as_version=4).cells if notebook.is_file() else []
         slugs = environment.metadata[page].get("myst_slugs", {})
         found.anchors[page] = {
-            slug: (_cell_of_line(cells[page], line), text) for slug, (line, _, text) in slugs.items()
+            slug: (_cell_of_line(cells[page], line) or slug, text) for slug, (line, _, text) in slugs.items()
         }
     for label, (page, number) in environment.domaindata["math"]["objects"].items():
         holder = next((cell.id for cell in cells[page] if f"({label})" in cell.source), "")

@@ -1,0 +1,115 @@
+"""The learner's notebooks as a learner meets them: in JupyterLab, opened by `book.lab` in a folder of one's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from visit import ROOT
+
+PANEL = ".jp-NotebookPanel:not(.lm-mod-hidden)"
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a JupyterLab that `book.lab` started on a new folder."""
+    folder = tmp_path_factory.mktemp("lab")
+    options = ["--no-browser", "--ServerApp.port=0", "--ServerApp.ip=127.0.0.1", "--IdentityProvider.token="]
+    environment = {"JUPYTER_RUNTIME_DIR": str(folder / "r"), "JUPYTERLAB_SETTINGS_DIR": str(folder / "s")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "book.lab", "--own", str(folder / "own"), *options],
+        cwd=ROOT,
+        env=os.environ | environment | {"JUPYTERLAB_WORKSPACES_DIR": str(folder / "w")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if "is running at" in line:
+                break
+        records = list((folder / "r").glob("jpserver-*.json"))
+        assert records, "".join(said)
+        yield json.loads(records[0].read_text())["url"]
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of the browser, and what it asked for in vain."""
+    with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        yield page
+
+
+def read(page: Page) -> str:
+    """All Markdown of the notebook in front, rendered."""
+    return "\n".join(page.locator(f"{PANEL} .jp-RenderedMarkdown").all_inner_texts())
+
+
+def test_it_begins_with_a_page_that_says_where_to_begin(lab: str, page: Page) -> None:
+    page.goto(lab)
+    expect(page.locator(f"{PANEL} h1").first).to_contain_text("Start here")
+    expect(page.locator(".jp-toast-message, .Toastify__toast")).to_have_count(0)
+    page.locator(f"{PANEL} .jp-RenderedMarkdown a", has_text="What a Transformer is").first.click()
+    expect(page.locator(f"{PANEL} h1").first).to_contain_text("What a Transformer is")
+
+
+def test_a_chapter_reads_like_its_page_with_figures_code_and_solutions_folded(lab: str, page: Page) -> None:
+    page.goto(f"{lab}lab/tree/03_padding.ipynb")
+    expect(page.locator(f"{PANEL} h1").first).to_contain_text("Padding")
+    text = read(page)
+    assert not re.search(r"\{(?:glue:text|term|cite|eq)|:::", text)
+    assert re.search(r"Measured on the machine that built this edition: \d", text)
+    source = json.loads((ROOT / "build" / "notebooks" / "03_padding.ipynb").read_text())
+    folded = [c["id"] for c in source["cells"] if c["metadata"].get("jupyter", {}).get("source_hidden")]
+    assert len(folded) > 5
+    page.locator(f"{PANEL} h1").first.click()
+    expect(page.locator(f"{PANEL} .jp-InputPlaceholder").first).to_be_attached()
+
+
+def test_links_to_headings_terms_and_other_notebooks_arrive(lab: str, page: Page) -> None:
+    page.goto(f"{lab}lab/tree/troubleshooting.ipynb")
+    expect(page.locator(f"{PANEL} h1").first).to_contain_text("Troubleshooting")
+    link = page.locator(f"{PANEL} .jp-RenderedMarkdown td a[href^='#']").last
+    anchor = str(link.get_attribute("href"))[1:]
+    link.click()
+    expect(page.locator(f"{PANEL} [data-jupyter-id='{anchor}']").first).to_be_in_viewport()
+    term = page.locator(f"{PANEL} .jp-RenderedMarkdown a[title]").first
+    word = term.inner_text()
+    assert len(str(term.get_attribute("title"))) > 20
+    term.click()
+    expect(page.locator(f"{PANEL} h1").first).to_contain_text("Glossary")
+    expect(page.locator(f"{PANEL} .jp-mod-selected strong").first).to_be_in_viewport()
+    assert word.lower()[:4] in page.locator(f"{PANEL} .jp-mod-selected").first.inner_text().lower()
+
+
+def test_opening_a_notebook_leaves_the_clone_as_it_was(lab: str, page: Page) -> None:
+    def changed() -> str:
+        return subprocess.run(
+            ["git", "status", "--porcelain", "chapters", "my-notebooks"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    before = changed()
+    page.goto(f"{lab}lab/tree/04_attention.ipynb")
+    expect(page.locator(f"{PANEL} h1").first).to_contain_text("Attention")
+    page.keyboard.press("Control+s")
+    assert changed() == before
+    assert not Path(ROOT / "my-notebooks").exists() or "my-notebooks" in (ROOT / ".gitignore").read_text()
