@@ -71,7 +71,7 @@ class Plain:
         if match["role"]:
             if match["role"] not in self._roles:
                 raise EditionError(f"{self.page}: the role {match['role']!r} is not known to the edition")
-            return self._roles[match["role"]](match["content"])
+            return self._roles[match["role"]](" ".join(match["content"].split()))
         if match["label"]:
             _, number = self.references.equation(self.page, match["label"])
             formula = match["formula"].rstrip()

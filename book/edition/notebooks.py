@@ -28,6 +28,7 @@ LONG = 20
 MANIFEST = "edition.json"
 """Which source each notebook was made from: by it a learner's copy is compared with a newer edition."""
 
+MEASURED = "Measured on the machine that built this page"
 SOLUTION = (
     "**A solution** is folded below. To open it: click the three dots (JupyterLab), *Show code* (Colab) or "
     "the arrow (VS Code)."
@@ -63,7 +64,8 @@ def learner_notebook(
     before = None
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cells.append(new_markdown_cell(plain.text(cell.source), id=cell.id))
+            text = cell.source.replace(MEASURED, MEASURED.replace("this page", "this edition"))
+            cells.append(new_markdown_cell(plain.text(text), id=cell.id))
         else:
             cells += _announcement(cell, plain, trained if cell is loads else None)
             if _is_solution(cell):

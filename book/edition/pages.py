@@ -8,10 +8,12 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
-from pybtex.plugin import find_plugin
+from pybtex.backends.markdown import Backend
+from pybtex.style.formatting.plain import Style
 
 from book.edition.markdown import Plain
 from book.edition.references import (
+    CHAPTERS,
     GLOSSARY_BLOCK,
     References,
     bibliography_cell,
@@ -19,6 +21,7 @@ from book.edition.references import (
 )
 
 START_TEXT = Path(__file__).with_name("start.md")
+FIRST = f"{CHAPTERS}index"
 HEADING = re.compile(r"^(?=#{2,3} )", re.MULTILINE)
 BIBLIOGRAPHY_BLOCK = re.compile(r"^```\{bibliography\}\n```$", re.MULTILINE)
 
@@ -48,7 +51,7 @@ def page_cells(
     plain = Plain(page, references, {}, targets)
     known = {title: anchor for anchor, (_, title) in references.anchors[page].items()}
     cells = []
-    if page == order[0]:
+    if page == FIRST:
         text = START_TEXT.read_text(encoding="utf-8") + "\n" + _after_the_first_heading(text)
     for block in (GLOSSARY_BLOCK, BIBLIOGRAPHY_BLOCK):
         text = block.sub(lambda match: f"## \0{match[0]}\n## \0", text)
@@ -73,8 +76,7 @@ def _after_the_first_heading(text: str) -> str:
 
 
 def _bibliography(references: References) -> list[NotebookNode]:
-    style = find_plugin("pybtex.style.formatting", "plain")()
-    backend = find_plugin("pybtex.backends", "markdown")()
+    style, backend = Style(), Backend()
     entries = sorted(references.bibliography.entries.values(), key=lambda entry: entry.key.lower())
     cells = []
     for cell, group in groupby(entries, key=bibliography_cell):

@@ -6,12 +6,13 @@ import os
 import pickle
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import nbformat
+from pybtex.backends.markdown import Backend
 from pybtex.database import BibliographyData, Entry, parse_file
-from pybtex.plugin import find_plugin
 from sphinxcontrib.bibtex.style.referencing.basic_author_year import (
     BasicAuthorYearParentheticalReferenceStyle,
 )
@@ -100,13 +101,18 @@ class References:
         entry = self.bibliography.entries.get(key)
         if entry is None:
             raise EditionError(f"{page}: cites {key!r}, which no .bib file has")
-        backend = find_plugin("pybtex.backends", "markdown")()
-        style = BasicAuthorYearParentheticalReferenceStyle()  # the site's, by bibtex_reference_style
+        backend, style = Backend(), citation_style()
         data = {"entry": entry, "style": style}
         author = style.person.author_or_editor_or_title(full=False).format_data(data).render(backend)
         when = join[year].format_data(data).render(backend)
         address = entry_address(entry) or self.link(page, CHAPTERS + "bibliography", bibliography_cell(entry))
         return author, when, address
+
+
+@cache
+def citation_style() -> BasicAuthorYearParentheticalReferenceStyle:
+    """The site's own style of citations (``bibtex_reference_style`` of ``_config.yml``)."""
+    return BasicAuthorYearParentheticalReferenceStyle()
 
 
 def name(page: str) -> str:
@@ -167,7 +173,8 @@ def read_references(source: Path, doctrees: Path, bibliographies: list[Path]) ->
     for label, (page, number) in environment.domaindata["math"]["objects"].items():
         holder = next((cell.id for cell in cells[page] if f"({label})" in cell.source), "")
         found.equations[label] = (page, number, holder)
-    for entry in glossary((source / CHAPTERS / "glossary.md").read_text(encoding="utf-8")):
+    words = source / CHAPTERS / "glossary.md"
+    for entry in glossary(words.read_text(encoding="utf-8") if words.is_file() else ""):
         found.terms.update(dict.fromkeys(map(str.lower, entry.names), entry))
     for path in bibliographies:
         found.bibliography.add_entries(parse_file(str(path)).entries.items())

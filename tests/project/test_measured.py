@@ -32,6 +32,7 @@ HEADLINE = {
 @pytest.fixture
 def root(tmp_path):
     """A book of one executed chapter in a folder of its own, and a page with every mark."""
+    (tmp_path / "_config.yml").write_text("title: A book\n")
     (tmp_path / "_toc.yml").write_text(
         "format: jb-book\nroot: chapters/index\nchapters:\n- file: chapters/part/one\n"
     )

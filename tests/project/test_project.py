@@ -114,10 +114,8 @@ class TestNotebook:
         code = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
         assert [code[0].id, code[1].id, code[-1].id] == ["setup", "profile", "cost"]
         assert code[0].source == "import helpers  # the learner's edition installs here what is missing"
-        assert (
-            "glue(cost_time=cost.time, cost_memory=cost.memory, cost_versions=cost.versions)"
-            in code[-1].source
-        )
+        assert "open_chapter()" in code[1].source
+        assert "close_chapter()" in code[-1].source
 
     def test_has_no_cell_over_forty_lines(self, path):
         long = {

@@ -265,6 +265,7 @@ def root(tmp_path: Path) -> Path:
     """A small repository with one page of each kind, executed."""
     for folder in ("chapters/images", "build/executed/chapters"):
         (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "_config.yml").write_text("title: A book\n")
     (tmp_path / "_toc.yml").write_text(
         "format: jb-book\nroot: chapters/index\nchapters:\n- file: chapters/one\n"
     )
