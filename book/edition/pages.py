@@ -29,7 +29,8 @@ BIBLIOGRAPHY_BLOCK = re.compile(r"^```\{bibliography\}\n```$", re.MULTILINE)
 def way(page: str, references: References, order: list[str], site: str | None) -> str:
     """The line under a notebook's title: the page that it belongs to, and the way to the others."""
     place = order.index(page)
-    parts = [f"[Read this chapter as a page]({site}{page}.html)"] if site else []
+    words = "Read this chapter as a page" if place else "Read the published book"
+    parts = [f"[{words}]({site}{page}.html)"] if site else []
     for word, other in [("before", place - 1), ("next", place + 1)]:
         if 0 <= other < len(order):
             target = order[other]
@@ -52,7 +53,7 @@ def page_cells(
     known = {title: anchor for anchor, (_, title) in references.anchors[page].items()}
     cells = []
     if page == FIRST:
-        text = START_TEXT.read_text(encoding="utf-8") + "\n" + _after_the_first_heading(text)
+        text = START_TEXT.read_text(encoding="utf-8") + "\n" + text[text.index("\n## ") :]
     for block in (GLOSSARY_BLOCK, BIBLIOGRAPHY_BLOCK):
         text = block.sub(lambda match: f"## \0{match[0]}\n## \0", text)
     for number, section in enumerate(HEADING.split(text)):
@@ -69,10 +70,6 @@ def page_cells(
     heading, _, rest = cells[0].source.partition("\n")
     cells[0].source = "\n".join([heading, "", way(page, references, order, site), rest]).rstrip()
     return cells
-
-
-def _after_the_first_heading(text: str) -> str:
-    return text.partition("\n")[2].lstrip()
 
 
 def _bibliography(references: References) -> list[NotebookNode]:

@@ -19,7 +19,7 @@ from sphinxcontrib.bibtex.style.referencing.basic_author_year import (
 from sphinxcontrib.bibtex.style.template import join, year
 
 CHAPTERS = "chapters/"
-START = "start"
+START = "00_start"
 """The first page of the edition: it stands in the place of the book's own."""
 TERM_TARGET = re.compile(r"(.+?)\s*<([^<>]+)>")
 GLOSSARY_BLOCK = re.compile(r"^```\{glossary\}\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -94,11 +94,11 @@ def clone(tmp_path):
         )
 
     git("init", "-q", "-b", "main")
-    manifest = {"a.ipynb": "old", "start.ipynb": "old"}
+    manifest = {"a.ipynb": "old", "00_start.ipynb": "old"}
     (root / "edition.json").write_text(json.dumps(manifest))
     (root / "a.ipynb").write_bytes(b"published")
-    (root / "start.ipynb").write_bytes(b"start")
-    git("add", "edition.json", "a.ipynb", "start.ipynb")
+    (root / "00_start.ipynb").write_bytes(b"start")
+    git("add", "edition.json", "a.ipynb", "00_start.ipynb")
     git("commit", "-q", "-m", "edition")
     git("update-ref", "refs/remotes/origin/notebooks", "HEAD")
     return root
@@ -107,7 +107,7 @@ def clone(tmp_path):
 def build(root, **digests):
     folder = root / "build" / "notebooks"
     folder.mkdir(parents=True)
-    for name in ("a.ipynb", "start.ipynb"):
+    for name in ("a.ipynb", "00_start.ipynb"):
         (folder / name).write_bytes(b"built")
     (folder / "edition.json").write_text(
         json.dumps({f"{name}.ipynb": value for name, value in digests.items()})
@@ -122,14 +122,14 @@ def test_what_the_origin_publishes_is_handed_out_without_a_build(clone):
 
 def test_the_edition_built_from_the_chapters_as_they_stand_goes_first(clone):
     digest = {
-        name: hashlib.sha256(text).hexdigest() for name, text in [("a", b"source"), ("start", b"first")]
+        name: hashlib.sha256(text).hexdigest() for name, text in [("a", b"source"), ("00_start", b"first")]
     }
     build(clone, **digest)
     assert choose(clone).contents["a.ipynb"] == b"built"
 
 
 def test_a_stale_build_gives_way_to_the_published_edition(clone):
-    build(clone, a="older", start="older")
+    build(clone, **{"a": "older", "00_start": "older"})
     assert choose(clone).contents["a.ipynb"] == b"published"
     subprocess.run(["git", "update-ref", "-d", "refs/remotes/origin/notebooks"], cwd=clone, check=True)
     assert choose(clone).contents["a.ipynb"] == b"built"
@@ -153,7 +153,7 @@ def opened(monkeypatch, arguments):
 def test_it_opens_on_the_start_page_of_the_learners_folder_and_asks_no_server(clone, monkeypatch):
     command, off = opened(monkeypatch, ["--root", str(clone), "--no-browser"])
     assert f"--ServerApp.root_dir={clone / 'my-notebooks'}" in command
-    assert "--LabApp.default_url=/lab/tree/start.ipynb" in command
+    assert "--LabApp.default_url=/lab/tree/00_start.ipynb" in command
     assert command[-1] == "--no-browser"
     assert off == {"jupyterlab-myst": True, "@jupyterlab/apputils-extension:announcements": True}
     assert (clone / "my-notebooks" / "a.ipynb").read_bytes() == b"published"

@@ -59,7 +59,7 @@ def plain():
         ("{cite:t}`web` say", "[Lovelace and Babbage \\[1843\\]](https://example.org/notes) say"),
         ("[there](../04_attention.ipynb#the-block)", "[there](../04_attention.ipynb#cell-id=block-parts)"),
         ("[](../04_attention.ipynb)", "[Attention](../04_attention.ipynb)"),
-        ("[start](../index.md)", "[start](../start.ipynb)"),
+        ("[start](../index.md)", "[start](../00_start.ipynb)"),
         ("[above](#what-is-it)", "[above](#what-is-it)"),
         ("[out](https://example.org/a.md#b)", "[out](https://example.org/a.md#b)"),
         ("## What is it?", '## What is it?<a id="what-is-it"></a>'),
