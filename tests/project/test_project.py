@@ -26,10 +26,9 @@ def versions(path: str) -> dict[str, str]:
 TORCH = re.search(r"^TORCH := (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE).group(1)
 
 
-@pytest.mark.parametrize("path", ["environment.yml", "binder/environment.yml"])
-def test_the_conda_files_name_the_versions_of_the_lock(path):
+def test_the_conda_environment_names_the_versions_of_the_lock():
     lock = versions("requirements.txt") | {"pytorch-cpu": TORCH, "python": "3.11"}
-    pins = versions(path)
+    pins = versions("environment.yml")
     assert {"python", "pytorch-cpu"} <= set(pins)
     assert {name: version for name, version in pins.items() if lock.get(name) != version} == {}
 
@@ -48,13 +47,6 @@ def test_every_line_of_the_lock_is_pinned_by_hash():
     assert len(lines) > 100
     assert [line[:60] for line in lines if "==" not in line or "--hash=sha256:" not in line] == []
     assert "torch" not in versions("requirements.txt")
-
-
-def test_binder_reads_its_own_folder_and_the_lock():
-    build = (ROOT / "binder" / "postBuild").read_text()
-    assert "--require-hashes --no-deps -r requirements.txt" in build
-    assert (ROOT / "binder" / "postBuild").stat().st_mode & 0o111
-    assert sorted(path.name for path in (ROOT / "binder").iterdir()) == ["environment.yml", "postBuild"]
 
 
 def test_ci_calls_the_readmes_test_command_alone():
