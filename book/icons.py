@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 ICONS = (
     "angle-left", "angle-right", "arrow-up", "bars", "chevron-down", "circle-half-stroke", "code", "download",
-    "file", "file-pdf", "github", "list", "magnifying-glass", "moon", "outdent", "rocket", "sun", "xmark",
+    "file", "file-pdf", "github", "gitlab", "list", "magnifying-glass", "moon", "outdent", "rocket", "sun", "xmark",
 )  # fmt: skip
 """Icons of the theme's buttons."""
 

@@ -21,9 +21,11 @@ from sphinx.util.console import nocolor
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 from book import assets, publish
+from book.buttons import theme_options
 from book.edition import notebooks
 from book.extension import own_fingerprint
 from book.files import write_if_changed
+from book.repository import repository
 
 HERE = Path(__file__).parent
 
@@ -41,7 +43,13 @@ def folder_hash(folder: Path) -> str:
 
 
 def configuration(root: Path, build: Path) -> dict[str, Any]:
-    """Sphinx's settings for the book: those of ``_config.yml``, and where the built parts lie."""
+    """Sphinx's settings for the book: those of ``_config.yml``, where the built parts lie, and what the
+    repository's address makes of the buttons.
+
+    Raises:
+        RepositoryError: an address in ``_config.yml`` cannot be used.
+    """
+    place = repository(root)
     settings, _ = get_final_config(
         user_yaml=root / "_config.yml",
         cli_config={"latex_individualpages": False},
@@ -54,6 +62,9 @@ def configuration(root: Path, build: Path) -> dict[str, Any]:
     settings["html_favicon"] = str(build / "static" / settings["html_favicon"])
     settings["templates_path"] = [str(HERE / "templates")]
     settings["course_katex"] = str(build / "assets" / "node_modules" / "katex" / "dist" / "katex.min.js")
+    settings["course_repository"] = place
+    settings["course_launch"] = settings["html_theme_options"].pop("launch_buttons")
+    settings["html_theme_options"].update(theme_options(place))
     contents = (root / "_toc.yml").read_bytes()  # every page shows the contents in its sidebar
     settings["course_fingerprint"] = f"{own_fingerprint()} {hashlib.sha256(contents).hexdigest()[:16]}"
     settings["course_assets"] = folder_hash(build / "static")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
-import yaml
 from packaging.requirements import Requirement
+
+from book.repository import repository
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "chapters").rglob("*.ipynb"))
@@ -25,10 +26,9 @@ def versions(path: str) -> dict[str, str]:
 TORCH = re.search(r"^TORCH := (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE).group(1)
 
 
-@pytest.mark.parametrize("path", ["environment.yml", "binder/environment.yml"])
-def test_the_conda_files_name_the_versions_of_the_lock(path):
+def test_the_conda_environment_names_the_versions_of_the_lock():
     lock = versions("requirements.txt") | {"pytorch-cpu": TORCH, "python": "3.11"}
-    pins = versions(path)
+    pins = versions("environment.yml")
     assert {"python", "pytorch-cpu"} <= set(pins)
     assert {name: version for name, version in pins.items() if lock.get(name) != version} == {}
 
@@ -49,13 +49,6 @@ def test_every_line_of_the_lock_is_pinned_by_hash():
     assert "torch" not in versions("requirements.txt")
 
 
-def test_binder_reads_its_own_folder_and_the_lock():
-    build = (ROOT / "binder" / "postBuild").read_text()
-    assert "--require-hashes --no-deps -r requirements.txt" in build
-    assert (ROOT / "binder" / "postBuild").stat().st_mode & 0o111
-    assert sorted(path.name for path in (ROOT / "binder").iterdir()) == ["environment.yml", "postBuild"]
-
-
 def test_ci_calls_the_readmes_test_command_alone():
     commands = [
         line
@@ -66,16 +59,24 @@ def test_ci_calls_the_readmes_test_command_alone():
     assert "\nmake test " in (ROOT / "README.md").read_text()
 
 
-def test_the_repositorys_address_is_one_setting():
-    url = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
-    assert re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", url)
-    others = [
+def test_the_repositorys_address_stands_in_the_settings_at_most():
+    place = repository(ROOT)
+    address = place.url.partition("//")[2] if place else "github.com/" + "OWNER/"
+    named = [
         name
         for name in TRACKED
-        if name != "_config.yml"
-        if (ROOT / name).is_file() and url.encode() in (ROOT / name).read_bytes()
+        if name != "_config.yml" and (ROOT / name).is_file()
+        if address.encode() in (ROOT / name).read_bytes()
     ]
-    assert others == []
+    assert named == []
+
+
+def test_no_link_of_the_file_system_is_in_the_repository():
+    entries = subprocess.run(
+        ["git", "ls-files", "--stage"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    kinds = {line.split()[0] for line in entries.stdout.splitlines()}
+    assert kinds == {"100644", "100755"}
 
 
 def test_the_attention_views_browser_code_stays_small_and_plain():

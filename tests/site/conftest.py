@@ -78,16 +78,31 @@ class GzipHandler(SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-@pytest.fixture(scope="session")
-def address(site: Path) -> Iterator[str]:
-    """The address of the served site, with a slash at its end."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(GzipHandler, directory=str(site)))
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """The address at which the files of ``folder`` are served, with a slash at its end."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(GzipHandler, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture(scope="session")
+def address(site: Path) -> Iterator[str]:
+    """The address of the served site, with a slash at its end."""
+    with serving(site) as found:
+        yield found
+
+
+@pytest.fixture
+def address_below(site: Path, tmp_path: Path) -> Iterator[str]:
+    """The same site as a server shows it that has other things at its root: below ``/repo/``."""
+    (tmp_path / "repo").symlink_to(site)
+    with serving(tmp_path) as found:
+        yield f"{found}repo/"
 
 
 class Chromium:

@@ -1,0 +1,70 @@
+"""The buttons that lead out of a page: to its notebook in Binder or Colab, and to the repository.
+
+The theme writes Binder's and Colab's addresses itself, but for a notebook that lies where its page does,
+in a repository without groups. Ours lies on a branch of its own, so the addresses are written here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from book.edition.references import name
+from book.repository import NOTEBOOKS_BRANCH, Repository
+
+
+def binder(place: Repository, hub: str, page: str) -> str:
+    """The address that opens the notebook of ``page`` in JupyterLab on the BinderHub ``hub``."""
+    if place.url == f"https://github.com/{place.path}":
+        source = f"gh/{place.path}"
+    elif place.url == f"https://gitlab.com/{place.path}":
+        source = f"gl/{quote(place.path, safe='')}"
+    else:
+        source = f"git/{quote(place.url, safe='')}"
+    return f"{hub.rstrip('/')}/v2/{source}/{NOTEBOOKS_BRANCH}?urlpath=lab/tree/{name(page)}"
+
+
+def colab(place: Repository, host: str, page: str) -> str | None:
+    """The address that opens the notebook of ``page`` in Colab; None where Colab cannot read the host."""
+    if place.provider != "github":
+        return None
+    return f"{host.rstrip('/')}/github/{place.path}/blob/{NOTEBOOKS_BRANCH}/{name(page)}"
+
+
+def launch_group(place: Repository, hosts: dict[str, str], page: str) -> dict[str, Any] | None:
+    """The theme's group of launch buttons for ``page``.
+
+    Args:
+        place: the repository.
+        hosts: ``launch_buttons`` of ``_config.yml``: ``binderhub_url`` and ``colab_url``, where wanted.
+        page: the page's name, such as ``chapters/02_tokenization``.
+
+    Returns:
+        None when no button is left.
+    """
+    addresses = {
+        ("Binder", "_static/images/logo_binder.svg"): hosts.get("binderhub_url")
+        and binder(place, hosts["binderhub_url"], page),
+        ("Colab", "_static/images/logo_colab.png"): hosts.get("colab_url")
+        and colab(place, hosts["colab_url"], page),
+    }
+    buttons = [
+        {"type": "link", "text": host, "tooltip": f"Open in {host}", "icon": icon, "url": address}
+        for (host, icon), address in addresses.items()
+        if address
+    ]
+    if not buttons:
+        return None
+    group = {"type": "group", "tooltip": "Run this chapter", "icon": "fas fa-rocket"}
+    return {**group, "label": "launch-buttons", "buttons": buttons}
+
+
+def theme_options(place: Repository | None) -> dict[str, Any]:
+    """The theme's settings for the repository's icon; without a repository there is none."""
+    if place is None:
+        return {"use_repository_button": False, "repository_url": ""}
+    return {
+        "use_repository_button": True,
+        "repository_url": place.url,
+        "repository_provider": place.provider,
+    }
