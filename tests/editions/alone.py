@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import nbformat
-from environments import copy_of, new_bytes, python_of
+from environments import new_bytes, python_of
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
@@ -80,41 +81,41 @@ def learners_notebook(chapter: Path) -> nbformat.NotebookNode:
     return notebook
 
 
-def run_alone(chapter: Path, environment: Path, folder: Path, settings: dict[str, str]) -> Run:
-    """Executes `chapter` in a copy of `environment`, everything under the empty `folder`.
+def run_alone(
+    notebook: nbformat.NotebookNode, name: str, environment: Path, folder: Path, settings: dict[str, str]
+) -> Run:
+    """Executes `notebook` with the Python of `environment`, in an empty folder under `folder`.
 
     Args:
+        name: the chapter's, for the report.
         settings: variables of the kernel's environment, over those of this process.
 
-    The executed notebook is left in `folder`.
+    `notebook` then holds the outputs.
     """
-    copy = copy_of(environment, folder / "environment")
-    notebook = learners_notebook(chapter)
-    alone = folder / "alone"
-    alone.mkdir()
-    began = time.monotonic()
+    alone = Path(tempfile.mkdtemp(dir=folder))
+    began, bytes_before = time.monotonic(), new_bytes(environment)
     error = ""
-    with _environment({**settings, "JUPYTER_PATH": str(_kernel(copy, folder))}):
+    with _environment({**settings, "JUPYTER_PATH": str(_kernel(environment, alone))}):
         client = NotebookClient(notebook, timeout=CELL_TIMEOUT, kernel_name="other")
         try:
             client.execute(cwd=str(alone))
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as failure:
             error = f"{_stopped(notebook)}: {_last_words(failure)}"
     seconds = round(time.monotonic() - began)
-    nbformat.write(notebook, folder / chapter.name)
     setup = next(cell for cell in notebook.cells if cell.id == "setup")
     said = "".join(output.get("text", "") for output in setup.outputs)
-    megabytes = round(new_bytes(copy) / 1e6)
-    return Run(chapter.with_suffix("").as_posix(), not error, seconds, megabytes, said.strip(), error)
+    megabytes = round((new_bytes(environment) - bytes_before) / 1e6)
+    return Run(name, not error, seconds, megabytes, said.strip(), error)
 
 
 def _kernel(environment: Path, folder: Path) -> Path:
-    place = folder / "jupyter" / "kernels" / "other"
+    jupyter = folder.with_name(f"{folder.name}-jupyter")
+    place = jupyter / "kernels" / "other"
     place.mkdir(parents=True)
     command = [str(python_of(environment)), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     specification = {"argv": command, "display_name": "other", "language": "python"}
     (place / "kernel.json").write_text(json.dumps(specification))
-    return folder / "jupyter"
+    return jupyter
 
 
 @contextmanager

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tempfile
 from importlib import metadata
 from pathlib import Path
 
-from alone import Run, colab_stub, published, run_alone
-from environments import ROOT, VERSIONS, environment, parsed, pins
+import nbformat
+from alone import Run, colab_stub, learners_notebook, published, run_alone
+from environments import ROOT, VERSIONS, copy_of, environment, parsed, pins
 
 from book.execute import TRAINS, chapter_notebooks
 
@@ -45,7 +47,7 @@ def differences(used: dict[str, str]) -> dict[str, list[str | None]]:
 
 def row(run: Run) -> str:
     verdict = "passed" if run.passed else "FAILED"
-    return f"   {run.chapter:44} {verdict} {run.seconds:5} s {run.megabytes:5} MB  {run.error}".rstrip()
+    return f"   {run.chapter:36} {verdict} {run.seconds:5} s {run.megabytes:5} MB  {run.error}".rstrip()
 
 
 def main() -> int:
@@ -56,21 +58,23 @@ def main() -> int:
     chapters = chosen(arguments.chapters)
     used = pins(arguments.versions)
     base = environment(used, BUILD)
-    BUILD.joinpath(f"executed-{arguments.versions}").mkdir(parents=True, exist_ok=True)
+    executed = BUILD / f"executed-{arguments.versions}"
+    executed.mkdir(exist_ok=True)
     runs: list[Run] = []
     with tempfile.TemporaryDirectory(dir=BUILD) as scratch:
         settings = {
             **published(Path(scratch) / "published"),
             "PYTHONPATH": str(colab_stub(Path(scratch) / "stub")) if arguments.versions == "colab" else "",
-            "COURSE_CACHE": str(Path(scratch) / "cache"),
+            "COURSE_CACHE": os.environ.get("COURSE_CACHE", str(Path(scratch) / "cache")),
         }
         for chapter in chapters:
-            folder = Path(scratch) / chapter.stem
-            folder.mkdir()
-            runs.append(run_alone(chapter, base, folder, settings))
+            own = copy_of(base, Path(scratch) / chapter.stem)
+            notebook = learners_notebook(chapter)
+            name = chapter.relative_to("chapters").with_suffix("").as_posix()
+            runs.append(run_alone(notebook, name, own, Path(scratch), settings))
             print(row(runs[-1]), flush=True)
-            shutil.move(folder / chapter.name, BUILD / f"executed-{arguments.versions}" / chapter.name)
-            shutil.rmtree(folder)
+            nbformat.write(notebook, executed / chapter.name)
+            shutil.rmtree(own)
     report = {
         "versions": arguments.versions,
         "python": sys.version.split()[0],
