@@ -6,6 +6,7 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 PORT ?= 8000
+VERSIONS ?= colab
 TORCH := 2.13.0
 PYTHON := $(firstword $(foreach p,$(or $(BASE_PYTHON),python3 python3.13 python3.12 python3.11),\
             $(shell command -v $(p) >/dev/null 2>&1 && $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
@@ -17,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # $(call step,what it does,command): says what runs and how long it took
 step = @printf '== %s\n' "$(1)"; SECONDS=0; { $(2); } && printf '   done in %d s\n' $$SECONDS
 
-.PHONY: help book test test-gpu lab check site serve data execute chromium lock bench bench-view clean
+.PHONY: help book test test-gpu test-colab wheels lab check site serve data execute chromium lock bench bench-view clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -28,12 +29,16 @@ book: site  ## install, execute, build, and serve the book on 127.0.0.1 (PORT=80
 test: check site chromium  ## everything that proves the course
 	$(call step,Killing training runs and running them on two processes,$(V)/python -m pytest tests/processes)
 	$(call step,Testing the executed chapters and the site in Chromium,$(V)/python -m pytest tests/chapters tests/site)
+	$(call step,Executing four chapters as Colab does,$(V)/python -m pytest tests/editions)
 
 test-gpu: .venv/installed  ## the chapters on a CUDA GPU, into build/gpu; without the Hub: make test-gpu COURSE_WEIGHTS=packaged
 	@COURSE_PROFILE=gpu $(V)/python -c 'import book.execute, sys; sys.exit(book.execute.obstacle())'
 	@$(MAKE) data
 	$(call step,Executing chapters on the GPU,COURSE_PROFILE=gpu $(V)/python -m book.execute)
 	$(call step,Testing what the GPU computed,COURSE_PROFILE=gpu $(V)/python -m pytest tests/gpu)
+
+test-colab: .venv/installed data  ## every chapter alone with Colab's versions; VERSIONS=lowest or newest: within the bounds
+	$(call step,Executing chapters with other versions: $(VERSIONS),PYTHONPATH=. $(V)/python tests/editions/run.py $(VERSIONS) $(CHAPTERS))
 
 check: .venv/installed data  ## lint, types, unit tests, notebooks clean
 	$(call step,Checking style and types,$(V)/ruff check . && $(V)/ruff format --check . && $(V)/mypy)
@@ -50,6 +55,12 @@ data: .venv/installed  ## verify the weights, fetch and verify the reviews
 
 serve: .venv/installed  ## serve the site that was built last
 	@$(V)/python -m book.serve --port $(PORT)
+
+wheels: .venv/installed  ## what the set-up cell needs in a room without internet, into build/wheels (COURSE_WHEELS)
+	@mkdir -p build/wheels
+	@$(V)/uv pip compile --quiet --extra weights --no-header --no-annotate -c requirements.txt -o build/wheels/requirements.txt pyproject.toml
+	$(call step,Gathering wheels (about 600 MB),$(V)/pip wheel --quiet --no-deps --wheel-dir build/wheels -r build/wheels/requirements.txt .)
+	$(call step,Fetching the reviews,cp "$$($(V)/python -c 'from helpers.reviews import fetch_reviews; print(fetch_reviews())')" build/wheels)
 
 lab: .venv/installed data  ## JupyterLab on the chapters
 	@$(V)/jupyter lab --notebook-dir=chapters
