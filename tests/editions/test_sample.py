@@ -69,7 +69,7 @@ def test_the_first_set_up_says_what_it_installs_and_how_much(first):
     said = first[1].setup
     assert "transformers (5.15.0 is here, <6,>=5.19 is needed)" in said
     assert f" {first[1].megabytes} MB unpacked: bertviz" in said
-    assert "MB to download" in said
+    assert "MB to fetch" in said
     assert said.endswith("No restart is needed.")
 
 
