@@ -8,6 +8,7 @@ from __future__ import annotations
 from book.repository import NOTEBOOKS_BRANCH, Repository
 
 TEMPLATE = """\
+# The set-up: brings what is missing here, and leaves the rest alone.
 try:
     from helpers.colab import set_up
 except ImportError:  # Colab, or a notebook opened on its own
