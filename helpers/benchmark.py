@@ -42,7 +42,7 @@ from transformers import (
 )
 
 from helpers.checkpoints import checkpoint_folder
-from helpers.memory import own_peak
+from helpers.memory import own_peak, release_memory
 from helpers.profile import Profile, current_profile
 from helpers.quiet import quiet
 from helpers.reviews import load_reviews
@@ -218,6 +218,7 @@ def speeds(bench: Bench, rounds: int = 3, steps: int = 12, snippet_batch: int | 
                 batch_size=size,
                 after_step=_clock(ends),
             )
+            release_memory()
             first = 0 if slow else 1
             rates[name].append(size * (len(ends) - 1 - first) / (ends[-1] - ends[first]))
     table = pd.DataFrame({"examples_per_second": {name: float(np.median(r)) for name, r in rates.items()}})
@@ -416,9 +417,9 @@ def report(bench: Bench, seeds: Sequence[int], short: bool = False) -> dict[str,
     Args:
         seeds: one full training run of Trainer and of the course for each.
         short: only speed and the share of the matrix rate, about a minute, in less than 2 GB: the snippet
-            gets batches of 4, since 32 texts of 512 tokens need far more.
+            gets batches of 2, since 32 texts of 512 tokens need far more.
     """
-    table = speeds(bench, rounds=1, snippet_batch=4) if short else speeds(bench)
+    table = speeds(bench, rounds=1, snippet_batch=2) if short else speeds(bench)
     result: dict[str, Any] = {
         "machine": f"{torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}",
         "profile": str(bench.profile),
