@@ -70,7 +70,7 @@ def install(folder: Path, source: Path = HERE) -> bool:
 
     done = npm(["ci"], return_completed_process=True, cwd=folder, capture_output=True, text=True)
     if done.returncode:
-        lines = (done.stderr or done.stdout).strip().splitlines()[-6:]
+        lines = str(done.stderr or done.stdout).strip().splitlines()[-6:]
         raise AssetsError("npm ci failed in {}:\n{}".format(folder, "\n".join(lines)))
     write_if_changed(stamp, wanted)
     return True
