@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from book.edition.references import START
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 NOTEBOOKS = (ROOT / "docs" / "notebooks.md").read_text()
@@ -61,6 +63,10 @@ def test_what_python_is_told_to_run_is_there_and_answers(line):
 
 def test_both_name_the_torch_that_make_installs():
     assert set(re.findall(r"\btorch==(\S+)", README + NOTEBOOKS)) == {TORCH}
+
+
+def test_the_branch_begins_with_a_notebook_of_the_edition():
+    assert re.findall(r"\]\((\w+)\.ipynb\)", NOTEBOOKS) == [START]
 
 
 def test_every_target_of_make_that_is_named_is_one():
