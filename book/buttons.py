@@ -24,10 +24,8 @@ def binder(place: Repository, hub: str, page: str) -> str:
     return f"{hub.rstrip('/')}/v2/{source}/{NOTEBOOKS_BRANCH}?urlpath=lab/tree/{name(page)}"
 
 
-def colab(place: Repository, host: str, page: str) -> str | None:
-    """The address that opens the notebook of ``page`` in Colab; None where Colab cannot read the host."""
-    if place.provider != "github":
-        return None
+def colab(place: Repository, host: str, page: str) -> str:
+    """The address that opens the notebook of ``page``, on GitHub, in Colab."""
     return f"{host.rstrip('/')}/github/{place.path}/blob/{NOTEBOOKS_BRANCH}/{name(page)}"
 
 
@@ -42,21 +40,20 @@ def launch_group(place: Repository, hosts: dict[str, str], page: str) -> dict[st
     Returns:
         None when no button is left.
     """
-    addresses = {
-        ("Binder", "_static/images/logo_binder.svg"): hosts.get("binderhub_url")
-        and binder(place, hosts["binderhub_url"], page),
-        ("Colab", "_static/images/logo_colab.png"): hosts.get("colab_url")
-        and colab(place, hosts["colab_url"], page),
-    }
-    buttons = [
-        {"type": "link", "text": host, "tooltip": f"Open in {host}", "icon": icon, "url": address}
-        for (host, icon), address in addresses.items()
-        if address
-    ]
+    buttons = []
+    if hub := hosts.get("binderhub_url"):
+        buttons.append(_button("Binder", "logo_binder.svg", binder(place, hub, page)))
+    if (host := hosts.get("colab_url")) and place.provider == "github":  # Colab reads no other
+        buttons.append(_button("Colab", "logo_colab.png", colab(place, host, page)))
     if not buttons:
         return None
     group = {"type": "group", "tooltip": "Run this chapter", "icon": "fas fa-rocket"}
     return {**group, "label": "launch-buttons", "buttons": buttons}
+
+
+def _button(text: str, logo: str, address: str) -> dict[str, str]:
+    kind = {"type": "link", "text": text, "tooltip": f"Open in {text}"}
+    return {**kind, "icon": f"_static/images/{logo}", "url": address}
 
 
 def theme_options(place: Repository | None) -> dict[str, Any]:

@@ -173,6 +173,7 @@ def main(arguments: list[str] | None = None) -> int:
         return subprocess.call(command(root / "chapters", "index.md", options), env=environment)
     edition = choose(root)
     if edition is None:
+        print("lab: there are no notebooks yet. They are made with the book: make notebooks", file=sys.stderr)
         return NO_EDITION
     own = root / given.own
     try:
