@@ -19,7 +19,7 @@ from book.execute import chapter_notebooks
 from helpers.cache import cache_folder
 
 BUILD = ROOT / "build" / "editions"
-SAMPLE = ("02_tokenization", "04_attention", "12_outlook", "sentiment")
+SAMPLE = ("01_transformers", "02_tokenization", "03_padding", "04_attention")
 CHAPTERS = {path.stem: path for path in chapter_notebooks(ROOT)}
 
 
