@@ -94,11 +94,11 @@ class Plain:
         return f"[({number})]({address})"
 
     def _citations(self, keys: str) -> str:
-        found = [self.references.citation(self.page, key.strip()) for key in keys.split(",")]
+        found = self.references.citations(self.page, keys)
         return "[" + ", ".join(f"[{author}, {year}]({address})" for author, year, address in found) + "]"
 
     def _citations_in_text(self, keys: str) -> str:
-        found = [self.references.citation(self.page, key.strip()) for key in keys.split(",")]
+        found = self.references.citations(self.page, keys)
         return ", ".join(f"[{author} \\[{year}\\]]({address})" for author, year, address in found)
 
     def _link(self, text: str, address: str) -> str:

@@ -70,8 +70,8 @@ def learner_notebook(
             cells += _announcement(cell, plain, trained if cell is loads else None)
             if _is_solution(cell):
                 if before is None or not _is_solution(before):
-                    cells.append(new_code_cell("# Your turn\n", id=f"your-turn-{cell.id}"[:64]))
-                cells.append(new_markdown_cell(SOLUTION, id=f"open-{cell.id}"[:64]))
+                    cells.append(new_code_cell("# Your turn\n", id=f"learner-turn-{cell.id}"[:64]))
+                cells.append(new_markdown_cell(SOLUTION, id=f"learner-open-{cell.id}"[:64]))
             cells.append(_code_cell(cell))
         before = cell
     _open(cells[0], pages.way(page, references, order, site))
@@ -114,7 +114,7 @@ def _announcement(cell: NotebookNode, plain: Plain, trained: Training | None) ->
             f"The next cell loads a model that chapter {chapter} trains. Where that chapter has not run before, "
             f"the cell trains it first: {trained.time} on the machine that built this edition."
         )
-    return [new_markdown_cell(f"*{' '.join(said)}*", id=f"time-{cell.id}"[:64])] if said else []
+    return [new_markdown_cell(f"*{' '.join(said)}*", id=f"learner-time-{cell.id}"[:64])] if said else []
 
 
 def edition(root: Path) -> dict[str, tuple[NotebookNode, str]]:

@@ -6,13 +6,14 @@ import os
 import pickle
 import re
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from pybtex.backends.markdown import Backend
 from pybtex.database import BibliographyData, Entry, parse_file
+from pybtex.style.formatting.plain import Style
 from sphinxcontrib.bibtex.style.referencing.basic_author_year import (
     BasicAuthorYearParentheticalReferenceStyle,
 )
@@ -57,7 +58,7 @@ class References:
 
     titles: dict[str, str] = field(default_factory=dict)
     anchors: dict[str, dict[str, tuple[str, str]]] = field(default_factory=dict)
-    equations: dict[str, tuple[str, int, str]] = field(default_factory=dict)
+    equations: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     terms: dict[str, Term] = field(default_factory=dict)
     bibliography: BibliographyData = field(default_factory=BibliographyData)
 
@@ -80,7 +81,7 @@ class References:
         cell, text = found
         return (f"#{anchor}" if target == page else self.link(page, target, cell)), text
 
-    def equation(self, page: str, label: str) -> tuple[str, int]:
+    def equation(self, page: str, label: str) -> tuple[str, str]:
         """The address and the number of an equation."""
         if label not in self.equations:
             raise EditionError(f"{page}: refers to the equation {label!r}, which has no number")
@@ -96,8 +97,21 @@ class References:
             raise EditionError(f"{page}: the glossary has no entry {wanted!r}")
         return shown, self.link(page, CHAPTERS + "glossary", entry.cell), entry
 
-    def citation(self, page: str, key: str) -> tuple[str, str, str]:
-        """The author and the year of a publication, in Markdown, and the address of its text or entry."""
+    @cached_property
+    def _order(self) -> dict[str, int]:
+        # by the style that prints the bibliography: bibtex_default_style of _config.yml
+        entries = Style().sort(self.bibliography.entries.values())
+        return {entry.key: place for place, entry in enumerate(entries)}
+
+    def citations(self, page: str, keys: str) -> list[tuple[str, str, str]]:
+        """Of each publication the author and the year, in Markdown, and the address of its text or entry.
+
+        They come in the order of the bibliography, as on the site.
+        """
+        wanted = sorted((key.strip() for key in keys.split(",")), key=lambda key: self._order.get(key, 0))
+        return [self._citation(page, key) for key in wanted]
+
+    def _citation(self, page: str, key: str) -> tuple[str, str, str]:
         entry = self.bibliography.entries.get(key)
         if entry is None:
             raise EditionError(f"{page}: cites {key!r}, which no .bib file has")
@@ -170,7 +184,8 @@ def read_references(source: Path, doctrees: Path, bibliographies: list[Path]) ->
         found.anchors[page] = {
             slug: (_cell_of_line(cells[page], line) or slug, text) for slug, (line, _, text) in slugs.items()
         }
-    for label, (page, number) in environment.domaindata["math"]["objects"].items():
+    for label, (page, _) in environment.domaindata["math"]["objects"].items():
+        number = ".".join(map(str, environment.toc_fignumbers[page]["displaymath"][f"equation-{label}"]))
         holder = next((cell.id for cell in cells[page] if f"({label})" in cell.source), "")
         found.equations[label] = (page, number, holder)
     words = source / CHAPTERS / "glossary.md"

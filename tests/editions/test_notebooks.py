@@ -22,7 +22,7 @@ PAGES = pages(ROOT / "_toc.yml")
 CHAPTERS = chapter_notebooks(ROOT)
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")
 MATHS = re.compile(r"\$\$.*?\$\$|(?<!\\)\$(?!\s)(?:[^$]|\\\$)*?(?<!\\)\$", re.DOTALL)
-ADDED = ("your-turn-", "open-", "time-")
+ADDED = "learner-"
 
 
 def edition(page: str) -> nbformat.NotebookNode:
@@ -91,6 +91,7 @@ class TestPage:
         wanted = {
             letters(block.get_text()) for block in article.select("p, h1, h2, h3, td, th") if block.get_text()
         }
+        wanted = {re.sub("^(Measuredonthemachinethatbuiltthis)page", r"\1edition", block) for block in wanted}
         said = set()
         for cell in markdown(edition(page)):
             html = MARKDOWN.render(MATHS.sub("", cell.source))
@@ -141,7 +142,7 @@ class TestChapter:
         found = [number for number, cell in enumerate(cells) if cell.id.startswith("solution-")]
         assert len(found) >= 3
         for number in found:
-            assert cells[number - 1].id == f"open-{cells[number].id}"
+            assert cells[number - 1].id == f"learner-open-{cells[number].id}"
             assert "JupyterLab" in cells[number - 1].source
             assert "Colab" in cells[number - 1].source
             if not cells[number - 2].id.startswith("solution-"):

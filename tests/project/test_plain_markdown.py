@@ -30,7 +30,7 @@ def plain():
             PAGE: {"what-is-it": ("intro", "What is it?"), "code-too": ("more", "code too")},
             "chapters/04_attention": {"the-block": ("block-parts", "The block")},
         },
-        equations={"eq-own": (PAGE, 2, "own"), "eq-other": ("chapters/04_attention", 7, "far")},
+        equations={"eq-own": (PAGE, "2", "own"), "eq-other": ("chapters/04_attention", "7", "far")},
         terms={"logit": logit, "score": logit},
         bibliography=parse_string(BIB, "bibtex"),
     )
@@ -54,7 +54,7 @@ def plain():
         ("so {cite}`web`", "so [[Lovelace and Babbage, 1843](https://example.org/notes)]"),
         (
             "so {cite}`shelf,byid`",
-            "so [[One *et al\\.*, 1999](../bibliography.ipynb#cell-id=letter-s), [Name, 2020](https://doi.org/10.1000/1)]",
+            "so [[Name, 2020](https://doi.org/10.1000/1), [One *et al\\.*, 1999](../bibliography.ipynb#cell-id=letter-s)]",
         ),
         ("{cite:t}`web` say", "[Lovelace and Babbage \\[1843\\]](https://example.org/notes) say"),
         ("[there](../04_attention.ipynb#the-block)", "[there](../04_attention.ipynb#cell-id=block-parts)"),
