@@ -158,6 +158,13 @@ def settings(root: Path, off: tuple[str, ...]) -> dict[str, str]:
     return {**os.environ, "JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, [str(folder), others]))}
 
 
+def run(command: list[str], environment: dict[str, str]) -> int:
+    """Run a command in the place of this program, so that it gets Ctrl-C and all other signals."""
+    if os.name == "posix":
+        os.execve(command[0], command, environment)
+    return subprocess.call(command, env=environment)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line; `NO_EDITION` when there are no notebooks to hand out yet."""
     parser = argparse.ArgumentParser(
@@ -170,7 +177,7 @@ def main(arguments: list[str] | None = None) -> int:
     root = given.root.resolve()
     if given.source:
         environment = settings(root, UNWANTED)
-        return subprocess.call(command(root / "chapters", "index.md", options), env=environment)
+        return run(command(root / "chapters", "index.md", options), environment)
     edition = choose(root)
     if edition is None:
         print("lab: there are no notebooks yet. They are made with the book: make notebooks", file=sys.stderr)
@@ -184,7 +191,7 @@ def main(arguments: list[str] | None = None) -> int:
     if came:
         print(f"lab: new in {given.own}: {', '.join(came)}")
     environment = settings(root, UNWANTED + FOR_AUTHORS)
-    return subprocess.call(command(own, f"{START}.ipynb", options), env=environment)
+    return run(command(own, f"{START}.ipynb", options), environment)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 
 from book.edition.references import EditionError, References
@@ -22,7 +22,6 @@ DIRECTIVE = re.compile(
     r"^:::\{(?P<kind>\w+)\}[ \t]*(?P<title>[^\n]*)\n(?P<body>.*?)^:::$", re.MULTILINE | re.DOTALL
 )
 DEFINITION = re.compile(r"^(?P<term>\S[^\n]*)\n: (?P<text>[^\n]*)$", re.MULTILINE)
-HEADING = re.compile(r"^(#{1,6} +)(.+?)[ \t]*$", re.MULTILINE)
 BOXES = {"warning": "Warning", "note": "Note"}
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$])")
 
@@ -34,16 +33,12 @@ class Plain:
         page: the page, such as ``chapters/02_tokenization``.
         references: where its references lead.
         values: what its notebook recorded for its text.
-        targets: the anchors that the page's own links lead to; their headings get an ``id``.
     """
 
-    def __init__(
-        self, page: str, references: References, values: Mapping[str, str], targets: Collection[str] = ()
-    ) -> None:
+    def __init__(self, page: str, references: References, values: Mapping[str, str]) -> None:
         self.page = page
         self.references = references
         self.values = values
-        self.targets = targets
         self._roles: dict[str, Callable[[str], str]] = {
             "glue:text": self._value,
             "term": self._term,
@@ -60,8 +55,7 @@ class Plain:
         """
         text = DIRECTIVE.sub(self._box, source)
         text = PIECES.sub(self._piece, text)
-        text = DEFINITION.sub(r"- **\g<term>**: \g<text>", text)
-        return HEADING.sub(self._heading, text)
+        return DEFINITION.sub(r"- **\g<term>**: \g<text>", text)
 
     def link(self, text: str, target: str) -> str:
         """A link to the notebook of another page."""
@@ -75,7 +69,7 @@ class Plain:
         if match["label"]:
             _, number = self.references.equation(self.page, match["label"])
             formula = match["formula"].rstrip()
-            return f'<a id="{match["label"]}"></a>\n\n$${formula} \\tag{{{number}}}\n$$'
+            return f"$${formula} \\tag{{{number}}}\n$$"
         if match["address"]:
             return self._link(match["text"], match["address"])
         return match[0]
@@ -123,13 +117,6 @@ class Plain:
         body = match["body"].strip("\n")
         lead = f"**{title}.** {body}" if body.startswith("**") else f"**{title}**\n\n{body}"
         return "\n".join(f"> {line}".rstrip() for line in lead.splitlines())
-
-    def _heading(self, match: re.Match[str]) -> str:
-        text = re.sub(r"[`*]", "", match[2])
-        for anchor in self.targets:
-            if self.references.heading(self.page, self.page, anchor)[1] == text:
-                return f'{match[1]}{match[2]}<a id="{anchor}"></a>'
-        return match[0]
 
 
 def _normal(path: PurePosixPath) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,6 @@ SOLUTION = (
     "**A solution** is folded below. To open it: click the three dots (JupyterLab), *Show code* (Colab) or "
     "the arrow (VS Code)."
 )
-OWN_TARGET = re.compile(r"\]\(#([^)\s]+)\)")
 
 
 def learner_notebook(
@@ -56,9 +54,7 @@ def learner_notebook(
     Raises:
         EditionError: the text refers to what is not there.
     """
-    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
-    targets = sorted(set(OWN_TARGET.findall("\n".join(texts))))
-    plain = Plain(page, references, glued(notebook), targets)
+    plain = Plain(page, references, glued(notebook))
     loads = loading_cell(notebook) if trained else None
     cells: list[NotebookNode] = []
     before = None

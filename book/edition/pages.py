@@ -48,8 +48,7 @@ def page_cells(
     The glossary gets a cell for each entry and the bibliography one for each letter, so that links can
     lead to them. The book's first page gives way to one that says how to work with the notebooks.
     """
-    targets = sorted(set(re.findall(r"\]\(#([^)\s]+)\)", text)))
-    plain = Plain(page, references, {}, targets)
+    plain = Plain(page, references, {})
     known = {title: anchor for anchor, (_, title) in references.anchors[page].items()}
     cells = []
     if page == FIRST:

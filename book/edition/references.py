@@ -66,7 +66,8 @@ class References:
         """The relative address of the notebook of page ``target``, seen from that of ``page``.
 
         Args:
-            cell: the cell to scroll to, in the form that JupyterLab reads in a link to a notebook.
+            cell: the cell to scroll to, in the form that JupyterLab reads in a link to a notebook. An anchor
+                alone would not do, within a page either: JupyterLab renders only the cells near the reader.
         """
         if target not in self.titles:
             raise EditionError(f"{page}: refers to the page {target!r}, which the book does not have")
@@ -74,19 +75,19 @@ class References:
         return f"{path}#cell-id={cell}" if cell else path
 
     def heading(self, page: str, target: str, anchor: str) -> tuple[str, str]:
-        """The address and the text of a heading; within a page the address is the anchor itself."""
+        """The address and the text of a heading."""
         found = self.anchors.get(target, {}).get(anchor)
         if found is None:
             raise EditionError(f"{page}: no heading of {target} has the anchor {anchor!r}")
         cell, text = found
-        return (f"#{anchor}" if target == page else self.link(page, target, cell)), text
+        return self.link(page, target, cell), text
 
     def equation(self, page: str, label: str) -> tuple[str, str]:
         """The address and the number of an equation."""
         if label not in self.equations:
             raise EditionError(f"{page}: refers to the equation {label!r}, which has no number")
         target, number, cell = self.equations[label]
-        return (f"#{label}" if target == page else self.link(page, target, cell)), number
+        return self.link(page, target, cell), number
 
     def term(self, page: str, content: str) -> tuple[str, str, Term]:
         """What is read, the address and the entry of a ``term`` role."""

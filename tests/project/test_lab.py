@@ -142,7 +142,7 @@ def test_without_any_edition_it_asks_for_the_build(tmp_path):
 
 def opened(monkeypatch, arguments):
     calls = []
-    monkeypatch.setattr(lab.subprocess, "call", lambda command, env: calls.append((command, env)) or 0)
+    monkeypatch.setattr(lab, "run", lambda command, environment: calls.append((command, environment)) or 0)
     assert lab.main(arguments) == 0
     [(command, environment)] = calls
     config = Path(environment["JUPYTER_CONFIG_PATH"].split(os.pathsep)[0])

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,28 +23,30 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a JupyterLab that `book.lab` started on a new folder."""
     folder = tmp_path_factory.mktemp("lab")
     options = ["--no-browser", "--ServerApp.port=0", "--ServerApp.ip=127.0.0.1", "--IdentityProvider.token="]
-    environment = {"JUPYTER_RUNTIME_DIR": str(folder / "r"), "JUPYTERLAB_SETTINGS_DIR": str(folder / "s")}
+    names = {
+        "RUNTIME": "JUPYTER_RUNTIME_DIR",
+        "S": "JUPYTERLAB_SETTINGS_DIR",
+        "W": "JUPYTERLAB_WORKSPACES_DIR",
+    }
     process = subprocess.Popen(
         [sys.executable, "-m", "book.lab", "--own", str(folder / "own"), *options],
         cwd=ROOT,
-        env=os.environ | environment | {"JUPYTERLAB_WORKSPACES_DIR": str(folder / "w")},
+        env=os.environ | {variable: str(folder / name) for name, variable in names.items()},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
     assert process.stdout is not None
     try:
-        said = []
-        for line in process.stdout:
-            said.append(line)
-            if "is running at" in line:
-                break
-        records = list((folder / "r").glob("jpserver-*.json"))
-        assert records, "".join(said)
-        yield json.loads(records[0].read_text())["url"]
+        said: list[str] = []
+        while not (said and (address := re.search(r"http://127\.0\.0\.1:\d+/", said[-1]))):
+            said.append(process.stdout.readline())
+            assert said[-1], "".join(said)
+        threading.Thread(target=process.stdout.read, daemon=True).start()  # a full pipe would stop it
+        yield address[0]
     finally:
         process.terminate()
-        process.communicate(timeout=60)
+        process.wait(60)
 
 
 @pytest.fixture
@@ -52,7 +55,9 @@ def page(browser: Browser) -> Iterator[Page]:
     with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
         page = context.new_page()
         page.set_default_timeout(60_000)
+        expect.set_options(timeout=60_000)
         yield page
+        expect.set_options(timeout=5_000)
 
 
 def read(page: Page) -> str:
@@ -84,17 +89,22 @@ def test_a_chapter_reads_like_its_page_with_figures_code_and_solutions_folded(la
 def test_links_to_headings_terms_and_other_notebooks_arrive(lab: str, page: Page) -> None:
     page.goto(f"{lab}lab/tree/troubleshooting.ipynb")
     expect(page.locator(f"{PANEL} h1").first).to_contain_text("Troubleshooting")
-    link = page.locator(f"{PANEL} .jp-RenderedMarkdown td a[href^='#']").last
-    anchor = str(link.get_attribute("href"))[1:]
+    link = page.locator(f"{PANEL} .jp-RenderedMarkdown td a").last
+    cell = str(link.get_attribute("href")).partition("#cell-id=")[2]
+    source = json.loads((ROOT / "build" / "notebooks" / "troubleshooting.ipynb").read_text())["cells"]
+    [text] = ["".join(c["source"]) for c in source if c["id"] == cell]
     link.click()
-    expect(page.locator(f"{PANEL} [data-jupyter-id='{anchor}']").first).to_be_in_viewport()
+    heading = page.locator(
+        f"{PANEL} .jp-mod-selected :is(h2, h3)", has_text=text.partition("\n")[0].lstrip("# ")
+    )
+    expect(heading).to_be_in_viewport()
     term = page.locator(f"{PANEL} .jp-RenderedMarkdown a[title]").first
     word = term.inner_text()
     assert len(str(term.get_attribute("title"))) > 20
     term.click()
     expect(page.locator(f"{PANEL} h1").first).to_contain_text("Glossary")
-    expect(page.locator(f"{PANEL} .jp-mod-selected strong").first).to_be_in_viewport()
-    assert word.lower()[:4] in page.locator(f"{PANEL} .jp-mod-selected").first.inner_text().lower()
+    entry = page.locator(f"{PANEL} .jp-mod-selected strong", has_text=word[:4]).first
+    expect(entry).to_be_in_viewport()
 
 
 def test_opening_a_notebook_leaves_the_clone_as_it_was(lab: str, page: Page) -> None:
