@@ -54,7 +54,8 @@ def learner_notebook(
     Raises:
         EditionError: the text refers to what is not there.
     """
-    plain = Plain(page, references, glued(notebook))
+    values = glued(notebook)
+    plain = Plain(page, references, values)
     loads = loading_cell(notebook) if trained else None
     cells: list[NotebookNode] = []
     before = None
@@ -70,7 +71,8 @@ def learner_notebook(
                 cells.append(new_markdown_cell(SOLUTION, id=f"learner-open-{cell.id}"[:64]))
             cells.append(_code_cell(cell))
         before = cell
-    _open(cells[0], pages.way(page, references, order, site))
+    cost = f"{values['cost_time']}, {values['cost_memory']}" if "cost_time" in values else ""
+    _open(cells[0], pages.way(page, references, order, site, cost))
     return finished(cells)
 
 

@@ -26,11 +26,12 @@ HEADING = re.compile(r"^(?=#{2,3} )", re.MULTILINE)
 BIBLIOGRAPHY_BLOCK = re.compile(r"^```\{bibliography\}\n```$", re.MULTILINE)
 
 
-def way(page: str, references: References, order: list[str], site: str | None) -> str:
-    """The line under a notebook's title: the page that it belongs to, and the way to the others."""
+def way(page: str, references: References, order: list[str], site: str | None, cost: str = "") -> str:
+    """The line under a notebook's title: its page, what it costs, and the way to the others."""
     place = order.index(page)
     words = "Read this chapter as a page" if place else "Read the published book"
     parts = [f"[{words}]({site}{page}.html)"] if site else []
+    parts += [cost] if cost else []
     for word, other in [("before", place - 1), ("next", place + 1)]:
         if 0 <= other < len(order):
             target = order[other]
