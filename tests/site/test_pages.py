@@ -225,8 +225,12 @@ def test_the_launch_buttons_open_this_very_notebook_of_the_learners_edition(site
 
 
 @pytest.mark.parametrize("page", NOTEBOOKS)
-def test_the_notebook_for_download_is_the_one_that_is_edited(site: Path, page: str) -> None:
-    assert (site / "_sources" / f"{page}.ipynb").read_bytes() == (ROOT / f"{page}.ipynb").read_bytes()
+def test_the_notebook_for_download_is_that_of_the_learners_edition(site: Path, page: str) -> None:
+    name = f"{page.removeprefix('chapters/')}.ipynb"
+    links = Links((site / f"{page}.html").read_text(encoding="utf-8")).links
+    assert [link for link in links if link.endswith(f"_sources/{page}.ipynb")] != []
+    given = (site / "_sources" / f"{page}.ipynb").read_bytes()
+    assert given == (ROOT / "build" / "notebooks" / name).read_bytes()
 
 
 @every_page
