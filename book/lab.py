@@ -189,7 +189,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"lab: {error}", file=sys.stderr)
         return 1
     if came:
-        print(f"lab: new in {given.own}: {', '.join(came)}")
+        what = f"{len(came)} notebooks" if len(came) > 5 else ", ".join(came)
+        print(f"lab: new in {given.own}: {what}", flush=True)
     environment = settings(root, UNWANTED + FOR_AUTHORS)
     return run(command(own, f"{START}.ipynb", options), environment)
 
