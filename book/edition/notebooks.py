@@ -27,7 +27,6 @@ LONG = 20
 MANIFEST = "edition.json"
 """Which source each notebook was made from: by it a learner's copy is compared with a newer edition."""
 
-MEASURED = "Measured on the machine that built this page"
 SOLUTION = (
     "**A solution** is folded below. To open it: click the three dots (JupyterLab), *Show code* (Colab) or "
     "the arrow (VS Code)."
@@ -61,8 +60,7 @@ def learner_notebook(
     before = None
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            text = cell.source.replace(MEASURED, MEASURED.replace("this page", "this edition"))
-            cells.append(new_markdown_cell(plain.text(text), id=cell.id))
+            cells.append(new_markdown_cell(plain.text(cell.source), id=cell.id))
         else:
             cells += _announcement(cell, plain, trained if cell is loads else None)
             if _is_solution(cell):
@@ -71,21 +69,29 @@ def learner_notebook(
                 cells.append(new_markdown_cell(SOLUTION, id=f"learner-open-{cell.id}"[:64]))
             cells.append(_code_cell(cell))
         before = cell
-    cost = f"{values['cost_time']}, {values['cost_memory']}" if "cost_time" in values else ""
-    _open(cells[0], pages.way(page, references, order, site, cost))
-    return finished(cells)
+    _open(cells[0], pages.way(page, references, order, site))
+    return finished(cells, notebook.metadata.get("language_info"))
 
 
-def finished(cells: list[NotebookNode]) -> NotebookNode:
-    """A notebook of these cells for the kernel that every place has."""
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}, "colab": {"toc_visible": True}}
+def finished(cells: list[NotebookNode], language: dict[str, Any] | None = None) -> NotebookNode:
+    """A notebook of these cells for the kernel that every place has.
+
+    Args:
+        language: what the kernel says of itself; with it JupyterLab has nothing to add on opening.
+    """
+    kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+    language = language or {"name": "python"}
+    metadata = {"kernelspec": kernel, "language_info": language, "colab": {"toc_visible": True}}
     return new_notebook(cells=cells, metadata=metadata)
 
 
 def _open(title: NotebookNode, line: str) -> None:
-    heading, _, rest = title.source.partition("\n")
-    title.source = "\n".join([heading, "", line, rest])
+    # what it costs and needs goes to the top, where one decides whether to begin
+    heading, *paragraphs = title.source.split("\n\n")
+    first = [text for text in paragraphs if text.startswith(("**Measured on the machine", "**Alone**"))]
+    first = [text.replace("that built this page:", "that built this edition:") for text in first]
+    others = [text for text in paragraphs if not text.startswith(("**Measured on the machine", "**Alone**"))]
+    title.source = "\n\n".join([heading, line, *first, *others])
 
 
 def _is_solution(cell: NotebookNode) -> bool:
@@ -105,12 +111,12 @@ def _code_cell(cell: NotebookNode) -> NotebookNode:
 def _announcement(cell: NotebookNode, plain: Plain, trained: Training | None) -> list[NotebookNode]:
     taken, said = seconds(cell), []
     if taken > LONG:
-        said.append(f"The next cell took {Cost(taken, 0).time} on the machine that built this edition.")
+        said.append(f"The next cell takes a while: {Cost(taken, 0).time}.")
     if trained:
         chapter = plain.link("Fine-tuning", trained.page)
         said.append(
-            f"The next cell loads a model that chapter {chapter} trains. Where that chapter has not run before, "
-            f"the cell trains it first: {trained.time} on the machine that built this edition."
+            f"The next cell loads the model of chapter {chapter}, or first trains it where that chapter has not "
+            f"run before: {trained.time}."
         )
     return [new_markdown_cell(f"*{' '.join(said)}*", id=f"learner-time-{cell.id}"[:64])] if said else []
 

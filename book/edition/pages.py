@@ -22,18 +22,19 @@ from book.edition.references import (
 
 START_TEXT = Path(__file__).with_name("start.md")
 FIRST = f"{CHAPTERS}index"
+ONLY_ON_PAGES = ("## Three ways", "## How to read")
+"""Sections of the book's first page that its notebook says in its own way."""
 HEADING = re.compile(r"^(?=#{2,3} )", re.MULTILINE)
 BIBLIOGRAPHY_BLOCK = re.compile(r"^```\{bibliography\}\n```$", re.MULTILINE)
 
 
-def way(page: str, references: References, order: list[str], site: str | None, cost: str = "") -> str:
-    """The line under a notebook's title: its page, what it costs, and the way to the others."""
+def way(page: str, references: References, order: list[str], site: str | None) -> str:
+    """The line under a notebook's title: its page, and the way to the others."""
     place = order.index(page)
     words = "Read this chapter as a page" if place else "Read the published book"
     parts = [f"[{words}]({site}{page}.html)"] if site else []
-    parts += [cost] if cost else []
-    for word, other in [("before", place - 1), ("next", place + 1)]:
-        if 0 <= other < len(order):
+    for word, other in [("previous", place - 1), ("next", place + 1)]:
+        if 0 < other < len(order):
             target = order[other]
             parts.append(f"{word}: [{references.titles[target]}]({references.link(page, target)})")
     if place:
@@ -53,7 +54,8 @@ def page_cells(
     known = {title: anchor for anchor, (_, title) in references.anchors[page].items()}
     cells = []
     if page == FIRST:
-        text = START_TEXT.read_text(encoding="utf-8") + "\n" + text[text.index("\n## ") :]
+        sections = [part for part in HEADING.split(text)[1:] if not part.startswith(ONLY_ON_PAGES)]
+        text = "\n".join([START_TEXT.read_text(encoding="utf-8"), *sections])
     for block in (GLOSSARY_BLOCK, BIBLIOGRAPHY_BLOCK):
         text = block.sub(lambda match: f"## \0{match[0]}\n## \0", text)
     for number, section in enumerate(HEADING.split(text)):
@@ -78,5 +80,5 @@ def _bibliography(references: References) -> list[NotebookNode]:
     cells = []
     for cell, group in groupby(entries, key=bibliography_cell):
         lines = [f"- {entry.text.render(backend)}" for entry in style.format_entries(list(group))]
-        cells.append(new_markdown_cell("\n".join(lines), id=cell))
+        cells.append(new_markdown_cell("\n".join([f"## {cell[-1].upper()}", "", *lines]), id=cell))
     return cells
