@@ -417,9 +417,9 @@ def report(bench: Bench, seeds: Sequence[int], short: bool = False) -> dict[str,
     Args:
         seeds: one full training run of Trainer and of the course for each.
         short: only speed and the share of the matrix rate, about a minute, in less than 2 GB: the snippet
-            gets batches of 2, since 32 texts of 512 tokens need far more.
+            gets one text at a time, since 32 texts of 512 tokens need far more.
     """
-    table = speeds(bench, rounds=1, snippet_batch=2) if short else speeds(bench)
+    table = speeds(bench, rounds=1, snippet_batch=1) if short else speeds(bench)
     result: dict[str, Any] = {
         "machine": f"{torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}",
         "profile": str(bench.profile),
