@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # $(call step,what it does,command): says what runs and how long it took
 step = @printf '== %s\n' "$(1)"; SECONDS=0; { $(2); } && printf '   done in %d s\n' $$SECONDS
 
-.PHONY: help book test test-gpu lab check site serve data execute chromium lock setup-cells bench bench-view clean
+.PHONY: help book test test-gpu lab check site pdf handouts serve data execute chromium lock setup-cells bench bench-view clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -41,6 +41,12 @@ check: .venv/installed data  ## lint, types, unit tests, notebooks clean
 
 site: execute  ## build the site into build/site without serving it
 	$(call step,Building the site,$(V)/python -m book.site)
+
+pdf: site chromium  ## the whole book as one PDF into build/print; one chapter's handouts: make pdf CHAPTER=02_tokenization
+	$(call step,Printing the book,$(V)/python -m book.print $(if $(CHAPTER),--chapter $(CHAPTER)))
+
+handouts: site chromium  ## each chapter as a PDF of its own, with and without solutions, into build/print/handouts
+	$(call step,Printing the handouts,$(V)/python -m book.print --handouts)
 
 execute: .venv/installed data  ## execute the chapters whose code, helpers or lock changed
 	$(call step,Executing chapters,$(V)/python -m book.execute)
