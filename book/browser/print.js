@@ -3,7 +3,7 @@
 "use strict";
 (() => {
   const WIDTH = 680; // CSS pixels between the margins of A4, as in print.css
-  const HEIGHT = 940;
+  const HEIGHT = 900; // of a page, less a title above the figure
   const SHORT = 330; // what is lower than this moves to the next page rather than being torn
   const LEAST = 0.8; // how small code gets before its lines are broken
   const STILL = `@media print {

@@ -14,7 +14,7 @@ from book.files import write_if_changed
 from book.print.binding import bound
 from book.print.contents import front
 from book.print.links import wanted
-from book.print.press import PrintError, Sheet, paper, press
+from book.print.press import PrintError, Sheet, paper, press, printed
 from book.print.volume import Part
 
 BOOK = "transformers-course.pdf"
@@ -36,8 +36,8 @@ def chosen(pages: list[str], chapter: str) -> str:
     return (exact or found)[0]
 
 
-def print_book(root: Path, pages: list[str]) -> Path:
-    """The whole book as one PDF, ``build/print/transformers-course.pdf``.
+def print_book(root: Path, pages: list[str], folder: Path) -> Path:
+    """The pages of the built site as one PDF in ``folder``.
 
     Raises:
         PrintError: a page cannot be printed, or a link of it leads nowhere.
@@ -48,21 +48,21 @@ def print_book(root: Path, pages: list[str]) -> Path:
     with press(site) as context:
         for page in pages:
             sheet = Sheet(context, page, asked[page])
-            part = Part(page, sheet.pdf(paper(title, sheet.title, "counter(page)", first=first)))
+            part = sheet.part(paper(title, sheet.title, "counter(page)", first=first))
             sheet.close()
             say(page, f"pages {first} to {first + len(part.reader.pages) - 1}")
             first += len(part.reader.pages)
             parts.append(part)
         opening = context.new_page()
         opening.set_content(front(title, parts, (site / "_static" / "favicon.svg").read_text()))
-        contents = opening.pdf(prefer_css_page_size=True, print_background=True, outline=True, tagged=True)
-    target = root / "build" / "print" / BOOK
-    write_if_changed(target, bound([Part("", contents), *parts], title, front=1))
+        contents = Part("", printed(opening), ["Contents"])
+    target = folder / BOOK
+    write_if_changed(target, bound([contents, *parts], title, front=1))
     return target
 
 
-def print_handouts(root: Path, pages: list[str]) -> list[Path]:
-    """Each page by itself, in ``build/print/handouts``; with and without solutions where it has any.
+def print_handouts(root: Path, pages: list[str], folder: Path) -> list[Path]:
+    """Each page by itself, in ``folder``; with and without solutions where it has any.
 
     Raises:
         PrintError: a page cannot be printed.
@@ -76,9 +76,9 @@ def print_handouts(root: Path, pages: list[str]) -> list[Path]:
             editions = {"": WITHOUT, "-with-solutions": ""} if sheet.solutions else {"": ""}
             for ending, more in editions.items():
                 style = paper(title, sheet.title, 'counter(page) " of " counter(pages)', more=more)
-                content = bound([Part(page, sheet.pdf(style))], f"{sheet.title}, {title}", front=0)
+                content = bound([sheet.part(style)], f"{sheet.title}, {title}", front=0)
                 short = page.removeprefix("chapters/").replace("/", "-")
-                target = root / "build" / "print" / "handouts" / f"{short}{ending}.pdf"
+                target = folder / f"{short}{ending}.pdf"
                 write_if_changed(target, content)
                 say(target.name, f"{len(content) / 1e6:.1f} MB")
                 made.append(target)
@@ -104,6 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--chapter", default="", help="only the handout of this chapter, as 02_tokenization")
     options = parser.parse_args(arguments)
     root, start = options.root.resolve(), time.perf_counter()
+    folder = root / "build" / "print"
     try:
         pages = publish.pages(root / "_toc.yml")
         if options.chapter:
@@ -111,9 +112,9 @@ def main(arguments: list[str] | None = None) -> int:
         if not all((root / "build" / "site" / f"{page}.html").is_file() for page in pages):
             raise PrintError("there is no complete site in build/site yet; run: make site")
         if options.handouts or options.chapter:
-            made = print_handouts(root, pages)
+            made = print_handouts(root, pages, folder / "handouts")
         else:
-            made = [print_book(root, pages)]
+            made = [print_book(root, pages, folder)]
     except (PrintError, publish.PublishError) as error:
         print(f"print: {error}", file=sys.stderr)
         return 1

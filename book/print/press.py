@@ -13,6 +13,8 @@ from urllib.parse import unquote, urlsplit
 from playwright.sync_api import BrowserContext, Page, Route, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
+from book.print.volume import Part
+
 ORIGIN = "https://book.invalid/"
 """Where the site seems to lie, for the press only; links that still begin so lead to another page of it."""
 
@@ -36,11 +38,13 @@ _ALONE = """(origin) => {
     if (inside) link.removeAttribute("href");
   }
 }"""
-_TITLE = """() => {
-  const heading = document.querySelector("article h1").cloneNode(true);
-  heading.querySelectorAll(".headerlink").forEach((link) => link.remove());
-  return heading.textContent.trim();
-}"""
+_HEADINGS = """() => [...document.querySelectorAll("h1, h2, h3, h4, h5, h6")]
+  .filter((heading) => heading.checkVisibility())
+  .map((heading) => {
+    const copy = heading.cloneNode(true);
+    copy.querySelectorAll(".headerlink, .katex-mathml").forEach((part) => part.remove());
+    return copy.textContent.replace(/\\s+/g, " ").trim();
+  })"""
 _PAPER = """(style) => {
   const sheet = document.getElementById("course-paper") ?? document.createElement("style");
   sheet.id = "course-paper";
@@ -124,21 +128,18 @@ class Sheet:
             self.solutions: int = self.page.evaluate(
                 (HERE / "edition.js").read_text(encoding="utf-8"), sorted(wanted)
             )
-            self.title: str = self.page.evaluate(_TITLE)
+            self.title: str = self.page.evaluate(_HEADINGS)[0]
         except PlaywrightError as error:
             raise PrintError(f"{page} could not be prepared for print: {error.message}") from error
 
-    def pdf(self, style: str) -> bytes:
-        """The page as a PDF on A4, with headings as outline and tags.
+    def part(self, style: str = "") -> Part:
+        """The page in print, on A4, with its headings as outline and with tags.
 
         Args:
             style: of the paper: what stands in the margins, where counting begins.
         """
         self.page.evaluate(_PAPER, style)
-        try:
-            return self.page.pdf(prefer_css_page_size=True, print_background=True, outline=True, tagged=True)
-        except PlaywrightError as error:
-            raise PrintError(f"{self.name} could not be printed: {error.message}") from error
+        return Part(self.name, printed(self.page), self.page.evaluate(_HEADINGS))
 
     def stand_alone(self) -> None:
         """Turn links to other pages of the site, which a handout has not beside it, into plain text."""
@@ -147,6 +148,18 @@ class Sheet:
     def close(self) -> None:
         """Give the page's memory back."""
         self.page.close()
+
+
+def printed(page: Page) -> bytes:
+    """A page that a browser shows, as PDF.
+
+    Raises:
+        PrintError: the browser could not print it.
+    """
+    try:
+        return page.pdf(prefer_css_page_size=True, print_background=True, outline=True, tagged=True)
+    except PlaywrightError as error:
+        raise PrintError(f"{page.url} could not be printed: {error.message}") from error
 
 
 def paper(left: str, right: str, number: str, *, first: int = 1, more: str = "") -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -24,9 +23,6 @@ from book.print import compact
 TOP = 842.0
 """The upper edge of A4, in points."""
 
-# A heading that moved to the next page comes from Chromium as its text twice.
-_REPEATED = re.compile(r"^(.+?)\1+$")
-
 
 @dataclass
 class Heading:
@@ -47,6 +43,9 @@ class Part:
     page: str
     """Its path in the site, without ending; empty for what stands in front of all."""
     content: bytes
+    titles: list[str]
+    """Its headings in their order, as the page has them: in Chromium's outline the words of a heading
+    that moved to the next page come twice."""
     reader: PdfReader = field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,19 +54,30 @@ class Part:
 
     @property
     def headings(self) -> list[Heading]:
-        """The chapter's outline: its title with all else below it."""
-        return list(_headings(self.reader, self.reader.outline))
+        """The chapter's outline: its title with all else below it.
+
+        Raises:
+            ValueError: there are more or fewer entries than titles.
+        """
+        titles = iter(self.titles)
+        found = list(_headings(self.reader, self.reader.outline, titles))
+        if (left := next(titles, None)) is not None:
+            raise ValueError(f"{self.page}: the outline lacks the heading {left!r}")
+        return found
 
 
-def _headings(reader: PdfReader, outline: list[Any]) -> Iterator[Heading]:
+def _headings(reader: PdfReader, outline: list[Any], titles: Iterator[str]) -> Iterator[Heading]:
     for index, entry in enumerate(outline):
         if isinstance(entry, list):
             continue
         below = outline[index + 1] if index + 1 < len(outline) else None
         number = reader.get_destination_page_number(entry) or 0
         top = float(entry.top) if entry.top is not None else TOP
-        children = list(_headings(reader, below)) if isinstance(below, list) else []
-        yield Heading(_REPEATED.sub(r"\1", str(entry.title)), number, top, children)
+        title = next(titles, None)
+        if title is None:
+            raise ValueError(f"the outline has an entry too many: {entry.title!r}")
+        children = list(_headings(reader, below, titles)) if isinstance(below, list) else []
+        yield Heading(title, number, top, children)
 
 
 def dictionary(**entries: PdfObject) -> DictionaryObject:
