@@ -28,6 +28,7 @@ book: site  ## install, execute, build, and serve the book on 127.0.0.1 (PORT=80
 test: check site chromium  ## everything that proves the course
 	$(call step,Killing training runs and running them on two processes,$(V)/python -m pytest tests/processes)
 	$(call step,Testing the executed chapters and the site in Chromium,$(V)/python -m pytest tests/chapters tests/site)
+	$(call step,Testing the print edition,$(V)/python -m pytest tests/print)
 
 test-gpu: .venv/installed  ## the chapters on a CUDA GPU, into build/gpu; without the Hub: make test-gpu COURSE_WEIGHTS=packaged
 	@COURSE_PROFILE=gpu $(V)/python -c 'import book.execute, sys; sys.exit(book.execute.obstacle())'

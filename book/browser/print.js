@@ -47,10 +47,13 @@
 
   function fit() {
     for (const frame of article.querySelectorAll("iframe")) openFrame(frame);
+    const lines = document.createRange();
     for (const text of article.querySelectorAll("pre")) {
-      lend(text.style, "whiteSpace", "pre");
-      const room = text.clientWidth / text.scrollWidth;
+      text.style.whiteSpace = "pre";
+      lines.selectNodeContents(text);
+      const width = lines.getBoundingClientRect().width;
       text.style.whiteSpace = "";
+      const room = (0.98 * (text.clientWidth - 2 * parseFloat(getComputedStyle(text).paddingLeft))) / width; // paper's letters are a hair wider
       if (room < 1) lend(text.style, "fontSize", `${Math.floor(105 * Math.max(room, LEAST)) / 10}px`);
     }
     for (const table of article.querySelectorAll("table")) {

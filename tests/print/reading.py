@@ -19,9 +19,15 @@ FIGURE = "application/vnd.plotly.v1+json"
 
 
 def squeezed(text: str) -> str:
-    """A text without white space, and without signs for which the machine may lack a font."""
+    """A text without white space, without signs for which the machine may lack a font, and without the
+    lines that have letters written from right to left, whose signs are read in another order."""
     plain = unicodedata.normalize("NFKC", text)
-    return "".join(sign for sign in plain if sign.isprintable() and not sign.isspace() and ord(sign) < 0x0250)
+    lines = [
+        line for line in plain.splitlines() if not {"R", "AL"} & set(map(unicodedata.bidirectional, line))
+    ]
+    return "".join(
+        sign for sign in "".join(lines) if sign.isprintable() and not sign.isspace() and ord(sign) < 0x0250
+    )
 
 
 @dataclass
@@ -94,6 +100,14 @@ def figures(page: str) -> list[dict[str, Any]]:
     """The plotly figures that a chapter's cells made."""
     outputs = [output for cell in notebook(page) for output in cell.get("outputs", [])]
     return [output["data"][FIGURE] for output in outputs if FIGURE in output.get("data", {})]
+
+
+def views(page: str) -> list[str]:
+    """The squeezed titles of the attention views that a chapter's cells made."""
+    outputs = [output for cell in notebook(page) for output in cell.get("outputs", [])]
+    markup = ["".join(output.get("data", {}).get("text/html", "")) for output in outputs]
+    found = [re.search(r'"title":"([^"]*)"', text) for text in markup if 'class="course-attention"' in text]
+    return [squeezed(title[1]) for title in found if title]
 
 
 def words(markup: str) -> str:

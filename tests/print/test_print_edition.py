@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reading import ROOT, Print, code, figures, headings, squeezed, stands, words
+from reading import ROOT, Print, code, figures, headings, squeezed, stands, views, words
 
 from book.print.__main__ import main, print_book, print_handouts
 
 CHAPTERS = ["chapters/03_padding", "chapters/05_seeing_attention", "chapters/10_applications/sentiment"]
 PAGES = ["chapters/index", *CHAPTERS, "chapters/glossary", "chapters/bibliography"]
+HANDOUT = "chapters/12_outlook"
 MOST_BYTES = 25_000_000
 A4 = (595, 842)  # points
 
@@ -38,8 +39,8 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Print:
 @pytest.fixture(scope="session")
 def handouts(tmp_path_factory: pytest.TempPathFactory) -> list[Print]:
     """A chapter's handouts, without solutions and with them."""
-    made = print_handouts(ROOT, CHAPTERS[:1], tmp_path_factory.mktemp("handouts"))
-    assert [path.name for path in made] == ["03_padding.pdf", "03_padding-with-solutions.pdf"]
+    made = print_handouts(ROOT, [HANDOUT], tmp_path_factory.mktemp("handouts"))
+    assert [path.name for path in made] == ["12_outlook.pdf", "12_outlook-with-solutions.pdf"]
     return [Print.read(path) for path in made]
 
 
@@ -76,6 +77,17 @@ def test_every_figure_is_drawn_with_its_title_and_the_names_of_its_axes(book: Pr
         texts += [layout.get(axis, {}).get("title", {}).get("text", "") for axis in ("xaxis", "yaxis")]
         for text in texts:
             assert any(words(text) in page for page in pages), text
+
+
+def test_attention_views_are_stills_with_their_title_and_without_their_buttons(book: Print) -> None:
+    chapter = "chapters/05_seeing_attention"
+    text = "".join(book.chapter(title(chapter)))
+    made = views(chapter)
+    assert made
+    for name in made:
+        assert text.count(name) >= 2  # in the code, and above the still
+    assert text.count("Storedinonebyte:") == len(made)  # the legend below each
+    assert "SaveasSVG" not in text
 
 
 def test_the_outline_has_the_headings_of_the_pages_in_their_order(book: Print) -> None:
@@ -149,7 +161,7 @@ def test_a_solution_stands_once_and_at_the_end_of_its_chapter(book: Print, chapt
 
 def test_the_handout_without_solutions_has_none_and_the_other_has_all(handouts: list[Print]) -> None:
     without, with_solutions = handouts
-    for source in code(CHAPTERS[0], "hide-cell"):
+    for source in code(HANDOUT, "hide-cell"):
         assert stands(source, with_solutions.texts)
         assert not stands(source, without.texts)
     assert not any("olution" in text for _, text, _ in without.outline)
