@@ -40,8 +40,8 @@
     lend(frame.style, "height", `${inside.scrollHeight + 4}px`);
   }
 
-  function shrink(element, width, room) {
-    const zoom = Math.min(room / width, HEIGHT / element.getBoundingClientRect().height);
+  function shrink(element, width, room, height = 0) {
+    const zoom = Math.min(room / width, HEIGHT / height);
     if (zoom < 0.999) lend(element.style, "zoom", String(Math.floor(zoom * 1000) / 1000));
   }
 
@@ -63,7 +63,7 @@
       shrink(formula.firstElementChild, formula.scrollWidth, formula.clientWidth);
     }
     for (const wide of article.querySelectorAll(".course-scroll, iframe, .course-attention")) {
-      shrink(wide, Math.max(wide.scrollWidth, wide.offsetWidth), WIDTH);
+      shrink(wide, Math.max(wide.scrollWidth, wide.offsetWidth), WIDTH, wide.offsetHeight);
     }
     for (const box of article.querySelectorAll(".cell_input, .output, .admonition, blockquote, table, dd")) {
       if (box.getBoundingClientRect().height < SHORT) box.classList.add("course-whole");

@@ -33,7 +33,7 @@ def front(title: str, parts: list[Part], mark: str) -> str:
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f"<style>{style}</style></head><body>"
         f'<header>{mark}<p class="title">{html.escape(title)}</p>'
-        f"<p>The print edition: {len(parts)} chapters on {first - 1} pages</p>"
+        f"<p>The print edition, {first - 1} pages</p>"
         '<p class="licence">Code: MIT licence. Text and figures: CC-BY 4.0. Models, data and libraries keep '
         "their own licences.</p></header>"
         f"<main><h1>Contents</h1>{''.join(entries)}</main></body></html>"
