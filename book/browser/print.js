@@ -31,13 +31,15 @@
     for (const view of document.querySelectorAll(".course-attention")) view.shadowRoot?.adoptedStyleSheets.push(sheet);
   }
 
-  /* A frame as high as what is in it. */
+  /* A frame as large as what is in it, made smaller from within: zoom does not reach into it on paper. */
   function openFrame(frame) {
     const inside = frame.contentDocument?.documentElement;
     if (!inside) return;
-    lend(frame.style, "maxWidth", "none");
-    lend(frame.style, "width", `${Math.max(inside.scrollWidth, frame.clientWidth)}px`);
-    lend(frame.style, "height", `${inside.scrollHeight + 4}px`);
+    const [width, height] = [inside.scrollWidth, inside.scrollHeight + 4];
+    const zoom = Math.min(1, (WIDTH - 4) / width, HEIGHT / height);
+    lend(inside.style, "zoom", String(zoom));
+    lend(frame.style, "width", `${Math.ceil(width * zoom)}px`);
+    lend(frame.style, "height", `${Math.ceil(height * zoom)}px`);
   }
 
   function shrink(element, width, room, height = 0) {
@@ -62,7 +64,7 @@
     for (const formula of article.querySelectorAll(".course-formula")) {
       shrink(formula.firstElementChild, formula.scrollWidth, formula.clientWidth);
     }
-    for (const wide of article.querySelectorAll(".course-scroll, iframe, .course-attention")) {
+    for (const wide of article.querySelectorAll(".course-scroll, .course-attention")) {
       shrink(wide, Math.max(wide.scrollWidth, wide.offsetWidth), WIDTH, wide.offsetHeight);
     }
     for (const box of article.querySelectorAll(".cell_input, .output, .admonition, blockquote, table, dd")) {

@@ -45,7 +45,11 @@ OUTSIDE = """(width) => {
       return box.width && (box.right > paper.right + 2 || box.left < paper.left - 2);
     });
   });
-  const found = [...boxes, ...texts].map((element) => `${element.tagName}: ${element.textContent.slice(0, 60)}`);
+  const frames = [...document.querySelectorAll("article iframe")].filter((frame) => {
+    const inside = frame.contentDocument.documentElement;
+    return inside.scrollWidth > frame.clientWidth + 2 || inside.scrollHeight > frame.clientHeight + 2;
+  });
+  const found = [...boxes, ...texts, ...frames].map((element) => `${element.tagName}: ${element.textContent.slice(0, 60)}`);
   dispatchEvent(new Event("afterprint"));
   return found;
 }"""
