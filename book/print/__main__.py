@@ -11,10 +11,11 @@ import yaml
 
 from book import publish
 from book.files import write_if_changed
+from book.print import PrintError
 from book.print.binding import bound
 from book.print.contents import front
 from book.print.links import wanted
-from book.print.press import PrintError, Sheet, paper, press, printed
+from book.print.press import Sheet, paper, press, printed
 from book.print.volume import Part
 
 BOOK = "transformers-course.pdf"

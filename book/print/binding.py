@@ -16,8 +16,8 @@ from pypdf.generic import (
     TextStringObject,
 )
 
-from book.print import compact
-from book.print.press import ORIGIN, PrintError
+from book.print import PrintError, compact
+from book.print.press import ORIGIN
 from book.print.volume import TOP, Heading, Part, Volume, dictionary, reference
 
 

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from playwright.sync_api import BrowserContext, Page, Route, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
+from book.print import PrintError
 from book.print.volume import Part
 
 ORIGIN = "https://book.invalid/"
@@ -53,10 +54,6 @@ _PAPER = """(style) => {
 }"""
 
 
-class PrintError(RuntimeError):
-    """The edition cannot be made; the message says in a sentence what is wrong and what to do."""
-
-
 def chromium() -> str | None:
     """The browser's program: as ``COURSE_CHROMIUM`` names it, or the system's; None for playwright's own.
 
@@ -67,6 +64,11 @@ def chromium() -> str | None:
     if named and not (shutil.which(named) or Path(named).is_file()):
         raise PrintError(f"COURSE_CHROMIUM={named} is no program; name Chromium's, or leave it unset")
     return named or shutil.which("chromium")
+
+
+def first_line(error: PlaywrightError) -> str:
+    """What a browser's error says, without the log that follows it."""
+    return error.message.strip().partition("\n")[0]
 
 
 @contextmanager
@@ -91,7 +93,7 @@ def press(site: Path) -> Iterator[BrowserContext]:
         except PlaywrightError as error:
             raise PrintError(
                 "Chromium did not start; install it (Debian: apt install chromium), or set COURSE_CHROMIUM "
-                f"to its program. It said: {error.message.strip().splitlines()[0]}"
+                f"to its program. It said: {first_line(error)}"
             ) from error
         context = browser.new_context(
             viewport={"width": 680, "height": 970}, color_scheme="light", service_workers="block"
@@ -130,7 +132,7 @@ class Sheet:
             )
             self.title: str = self.page.evaluate(_HEADINGS)[0]
         except PlaywrightError as error:
-            raise PrintError(f"{page} could not be prepared for print: {error.message}") from error
+            raise PrintError(f"{page} could not be prepared for print: {first_line(error)}") from error
 
     def part(self, style: str = "") -> Part:
         """The page in print, on A4, with its headings as outline and with tags.
@@ -159,7 +161,7 @@ def printed(page: Page) -> bytes:
     try:
         return page.pdf(prefer_css_page_size=True, print_background=True, outline=True, tagged=True)
     except PlaywrightError as error:
-        raise PrintError(f"{page.url} could not be printed: {error.message}") from error
+        raise PrintError(f"{page.url} could not be printed: {first_line(error)}") from error
 
 
 def paper(left: str, right: str, number: str, *, first: int = 1, more: str = "") -> str:

@@ -18,7 +18,7 @@ from pypdf.generic import (
     PdfObject,
 )
 
-from book.print import compact
+from book.print import PrintError, compact
 
 TOP = 842.0
 """The upper edge of A4, in points."""
@@ -57,12 +57,12 @@ class Part:
         """The chapter's outline: its title with all else below it.
 
         Raises:
-            ValueError: there are more or fewer entries than titles.
+            PrintError: there are more or fewer entries than titles.
         """
         titles = iter(self.titles)
         found = list(_headings(self.reader, self.reader.outline, titles))
         if (left := next(titles, None)) is not None:
-            raise ValueError(f"{self.page}: the outline lacks the heading {left!r}")
+            raise PrintError(f"{self.page}: Chromium's outline lacks the heading {left!r}")
         return found
 
 
@@ -75,7 +75,7 @@ def _headings(reader: PdfReader, outline: list[Any], titles: Iterator[str]) -> I
         top = float(entry.top) if entry.top is not None else TOP
         title = next(titles, None)
         if title is None:
-            raise ValueError(f"the outline has an entry too many: {entry.title!r}")
+            raise PrintError(f"Chromium's outline has an entry too many: {entry.title!r}")
         children = list(_headings(reader, below, titles)) if isinstance(below, list) else []
         yield Heading(title, number, top, children)
 

@@ -212,3 +212,13 @@ def test_a_browser_that_is_not_there_is_named_with_the_remedy(
     said = complain(capsys, ["--root", str(ROOT), "--chapter", "02_tokenization"])
     assert "/nowhere/chromium" in said
     assert "COURSE_CHROMIUM" in said
+
+
+def test_a_machine_without_chromium_is_told_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("COURSE_CHROMIUM", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
+    said = complain(capsys, ["--root", str(ROOT), "--chapter", "02_tokenization"])
+    assert "apt install chromium" in said
