@@ -23,7 +23,7 @@ LAB = $(V)/python -m book.lab --own "$(OWN)" $(if $(SOURCE),--source) $(LAB_OPTI
 step = @printf '== %s\n' "$(1)"; SECONDS=0; { $(2); } && printf '   done in %d s\n' $$SECONDS
 
 .PHONY: help book test test-gpu test-colab lab notebooks wheels notebooks-branch publish-notebooks \
-  report-versions check site serve data execute chromium lock bench bench-view clean
+  report-versions check site pdf handouts serve data execute chromium lock bench bench-view clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-17s %s\n", $$1, $$2 }'
@@ -35,6 +35,7 @@ test: check site chromium  ## everything that proves the course
 	$(call step,Killing training runs and running them on two processes,$(V)/python -m pytest tests/processes)
 	$(call step,Testing the executed chapters and the site in Chromium,$(V)/python -m pytest tests/chapters tests/site)
 	$(call step,Executing four chapters as Colab does,$(V)/python -m pytest tests/editions)
+	$(call step,Testing the print edition,$(V)/python -m pytest tests/print)
 
 test-gpu: .venv/installed  ## the chapters on a CUDA GPU, into build/gpu; without the Hub: make test-gpu COURSE_WEIGHTS=packaged
 	@COURSE_PROFILE=gpu $(V)/python -c 'import book.execute, sys; sys.exit(book.execute.obstacle())'
@@ -52,6 +53,12 @@ check: .venv/installed data  ## lint, types, unit tests, notebooks clean
 
 site: execute  ## build the site into build/site without serving it
 	$(call step,Building the site,$(V)/python -m book.site)
+
+pdf: site chromium  ## the whole book as one PDF into build/print; one chapter's handouts: make pdf CHAPTER=02_tokenization
+	$(call step,Printing the book,$(V)/python -m book.print $(if $(CHAPTER),--chapter $(CHAPTER)))
+
+handouts: site chromium  ## each chapter as a PDF of its own, with and without solutions, into build/print/handouts
+	$(call step,Printing the handouts,$(V)/python -m book.print --handouts)
 
 execute: .venv/installed data  ## execute the chapters whose code, helpers or lock changed
 	$(call step,Executing chapters,$(V)/python -m book.execute)

@@ -87,7 +87,9 @@ def finish_page(
     """Give a page the assets that it uses, and finish its body (Sphinx event ``html-page-context``)."""
     app.add_css_file("course/icons.css", priority=890)
     app.add_css_file("course/course.css", priority=900)
+    app.add_css_file("course/print.css", priority=910, media="print")
     app.add_js_file("course/page.js", loading_method="defer")
+    app.add_js_file("course/print.js", loading_method="defer")
     if doctree is None:
         return
     place = app.config.course_repository

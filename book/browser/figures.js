@@ -134,6 +134,12 @@
     attributeFilter: ["data-theme"],
   });
 
+  /* Paper has another width (print.js): what can be drawn at once is. */
+  document.addEventListener("course-resize", () => plots.forEach((plot) => {
+    if (plot.dataset.drawn) redraw(plot);
+    else if (window.Plotly && plot.clientWidth) draw(plot);
+  }));
+
   const idle = window.requestIdleCallback ?? ((task) => setTimeout(task, 200));
   async function drawRest() {
     for (const plot of plots) {

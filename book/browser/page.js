@@ -1,4 +1,4 @@
-/* What every page needs: boxes that scroll sideways can be reached by keyboard, and print is light. */
+/* What every page needs: boxes that scroll sideways can be reached by keyboard. */
 "use strict";
 (() => {
   const NAMES = { "course-formula": "Formula", "course-scroll": "Figure" };
@@ -22,13 +22,4 @@
     cancelAnimationFrame(waiting);
     waiting = requestAnimationFrame(markScrollable);
   }).observe(document.body);
-
-  let theme;
-  window.addEventListener("beforeprint", () => {
-    theme = document.documentElement.dataset.theme;
-    document.documentElement.dataset.theme = "light";
-  });
-  window.addEventListener("afterprint", () => {
-    document.documentElement.dataset.theme = theme;
-  });
 })();
