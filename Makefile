@@ -43,7 +43,7 @@ test-gpu: .venv/installed  ## the chapters on a CUDA GPU, into build/gpu; withou
 	$(call step,Executing chapters on the GPU,COURSE_PROFILE=gpu $(V)/python -m book.execute)
 	$(call step,Testing what the GPU computed,COURSE_PROFILE=gpu $(V)/python -m pytest tests/gpu)
 
-test-colab: .venv/installed data  ## every chapter alone with Colab's versions; VERSIONS=lowest or newest: within the bounds
+test-colab: notebooks  ## every chapter alone with Colab's versions; VERSIONS=lowest or newest: within the bounds
 	$(call step,Executing chapters with other versions: $(VERSIONS),PYTHONPATH=. $(V)/python tests/editions/run.py $(VERSIONS) $(CHAPTERS))
 
 check: .venv/installed data  ## lint, types, unit tests, notebooks clean

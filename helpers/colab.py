@@ -60,10 +60,10 @@ def set_up(install: bool | None = None) -> None:
         done = install_missing(missing)
         print(done)
         if loaded := loaded_before(done):
-            raise SetUpError(f"The old {', '.join(loaded)} was in use already: {RESTART}.")
+            raise SetUpError(f"This kernel had loaded the old {', '.join(loaded)}: {RESTART}.")
         print("No restart is needed.")
     elif stale := stale_modules():
-        raise SetUpError(f"In use is still {', '.join(stale)}: {RESTART}.")
+        raise SetUpError(f"This kernel still uses the old {', '.join(stale)}: {RESTART}.")
     else:
         print(f"Nothing is missing: {_versions('transformers', *KEPT)}.")
     if shutil.which("nvidia-smi") and "COURSE_PROFILE" not in os.environ:

@@ -18,6 +18,7 @@ from environments import new_bytes, python_of
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
+from book.edition.references import name
 from book.repository import NOTEBOOKS_BRANCH, Repository
 from book.setup_cell import setup_source
 
@@ -47,10 +48,10 @@ def published(folder: Path) -> dict[str, str]:
     """The working tree as a git repository in `folder`, and the settings that put it in ADDRESS's place."""
     listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     done = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True)
-    for name in done.stdout.splitlines():
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
+    for path in done.stdout.splitlines():
+        if (ROOT / path).is_file():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / path, folder / path)
     author = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
     for command in (
         ["init", "-q", "-b", NOTEBOOKS_BRANCH],
@@ -74,20 +75,27 @@ def colab_stub(folder: Path) -> Path:
 
 
 def learners_notebook(chapter: Path) -> nbformat.NotebookNode:
-    """The notebook as a learner gets it, from ADDRESS."""
-    notebook = nbformat.read(ROOT / chapter, as_version=4)
+    """The notebook of the learner's edition that was made from `chapter`, its helpers at ADDRESS.
+
+    Raises:
+        FileNotFoundError: the edition was not made yet.
+    """
+    path = ROOT / "build" / "notebooks" / name(chapter.with_suffix("").as_posix())
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there. Run: make notebooks")
+    notebook = nbformat.read(path, as_version=4)
     setup = next(cell for cell in notebook.cells if cell.id == "setup")
     setup.source = setup_source(ADDRESS)
     return notebook
 
 
 def run_alone(
-    notebook: nbformat.NotebookNode, name: str, environment: Path, folder: Path, settings: dict[str, str]
+    notebook: nbformat.NotebookNode, chapter: str, environment: Path, folder: Path, settings: dict[str, str]
 ) -> Run:
     """Executes `notebook` with the Python of `environment`, in an empty folder under `folder`.
 
     Args:
-        name: the chapter's, for the report.
+        chapter: its name, for the report.
         settings: variables of the kernel's environment, over those of this process.
 
     `notebook` then holds the outputs.
@@ -105,7 +113,7 @@ def run_alone(
     setup = next(cell for cell in notebook.cells if cell.id == "setup")
     said = "".join(output.get("text", "") for output in setup.outputs)
     megabytes = round((new_bytes(environment) - bytes_before) / 1e6)
-    return Run(name, not error, seconds, megabytes, said.strip(), error)
+    return Run(chapter, not error, seconds, megabytes, said.strip(), error)
 
 
 def _kernel(environment: Path, folder: Path) -> Path:

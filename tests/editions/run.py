@@ -65,6 +65,7 @@ def main() -> int:
         settings = {
             **published(Path(scratch) / "published"),
             "PYTHONPATH": str(colab_stub(Path(scratch) / "stub")) if arguments.versions == "colab" else "",
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # else the kernel warns of its debugger
             "COURSE_CACHE": os.environ.get("COURSE_CACHE", str(Path(scratch) / "cache")),
         }
         for chapter in chapters:

@@ -110,7 +110,9 @@ def test_going_on_without_the_restart_is_noticed_by_the_next_call(here, monkeypa
     loaded.__version__ = "5.15.0"
     monkeypatch.setitem(sys.modules, "transformers", loaded)
     here({"transformers": "5.24.0"}, ["transformers>=5.19"])
-    with pytest.raises(packages.SetUpError, match=r"still transformers 5\.15\.0: restart the kernel"):
+    with pytest.raises(
+        packages.SetUpError, match=r"still uses the old transformers 5\.15\.0: restart the kernel"
+    ):
         colab.set_up()
 
 

@@ -31,6 +31,7 @@ def settings(tmp_path_factory):
         **published(folder / "published"),
         "PYTHONPATH": str(colab_stub(folder / "stub")),
         "COURSE_CACHE": str(cache_folder()),
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # else the kernel warns of its debugger
         "PIP_NO_BUILD_ISOLATION": "0",  # this is pip's way to say that nothing is to be fetched for a build
     }
 
