@@ -28,6 +28,10 @@ UNWANTED = ("@jupyterlab/apputils-extension:announcements",)
 FOR_AUTHORS = ("jupyterlab-myst",)
 """Parts that only the sources need."""
 
+WANTED = {"@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"}}
+"""Settings to begin with, which the learner can change. All cells are drawn at once: a link to a cell of a
+notebook that is drawn as one scrolls does not arrive."""
+
 NO_EDITION = 3
 """The exit status that asks for `make notebooks`."""
 
@@ -150,10 +154,11 @@ def command(folder: Path, page: str, options: list[str]) -> list[str]:
 
 
 def settings(root: Path, off: tuple[str, ...]) -> dict[str, str]:
-    """The environment in which these parts of JupyterLab are switched off."""
+    """The environment in which these parts of JupyterLab are switched off and `WANTED` holds."""
     folder = root / "build" / "lab" / hashlib.sha256(" ".join(off).encode()).hexdigest()[:8]
     page = {"disabledExtensions": dict.fromkeys(off, True)}
     write_if_changed(folder / "labconfig" / "page_config.json", json.dumps(page) + "\n")
+    write_if_changed(folder / "labconfig" / "default_setting_overrides.json", json.dumps(WANTED) + "\n")
     others = os.environ.get("JUPYTER_CONFIG_PATH")
     return {**os.environ, "JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, [str(folder), others]))}
 

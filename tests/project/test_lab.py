@@ -147,6 +147,7 @@ def opened(monkeypatch, arguments):
     [(command, environment)] = calls
     config = Path(environment["JUPYTER_CONFIG_PATH"].split(os.pathsep)[0])
     page = json.loads((config / "labconfig" / "page_config.json").read_text())
+    assert json.loads((config / "labconfig" / "default_setting_overrides.json").read_text()) == lab.WANTED
     return command, page["disabledExtensions"]
 
 
