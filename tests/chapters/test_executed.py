@@ -43,8 +43,8 @@ class TestChapter:
         assert counts == list(range(1, len(counts) + 1))
 
     def test_it_stays_under_its_memory_budget(self, path):
-        # child processes count; the benchmark of chapter 11 trains at 512 tokens beside all that is loaded
-        budget = 2.3 if path.stem == "11_efficiency" else 1.8
+        # child processes count: two chapters start some beside all that they have loaded
+        budget = {"11_efficiency": 2.3, "troubleshooting": 2.0}.get(path.stem, 1.8)
         assert float(glued(executed(path))["cost_memory"].removesuffix(" GB")) <= budget
 
     def test_every_figure_quoted_in_its_text_was_recorded(self, path):
