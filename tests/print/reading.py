@@ -14,6 +14,9 @@ from typing import Any
 
 from pypdf import PdfReader
 
+from book.repository import repository
+from book.setup_cell import setup_source
+
 ROOT = Path(__file__).resolve().parents[2]
 FIGURE = "application/vnd.plotly.v1+json"
 
@@ -87,12 +90,16 @@ def notebook(page: str) -> list[dict[str, Any]]:
 
 
 def code(page: str, tag: str = "") -> list[str]:
-    """The squeezed source of each code cell; only of those with the tag, where one is given."""
+    """The squeezed source of each code cell; only of those with the tag, where one is given.
+
+    The build fills in the set-up cell.
+    """
+    setup = setup_source(repository(ROOT))
     return [
         source
         for cell in notebook(page)
         if cell["cell_type"] == "code" and (not tag or tag in cell["metadata"].get("tags", []))
-        if (source := squeezed("".join(cell["source"])))
+        if (source := squeezed(setup if cell["id"] == "setup" else "".join(cell["source"])))
     ]
 
 
