@@ -1,171 +1,18 @@
-"""Attention as chapter 4 defines it, and the attention weights that a model computed for a text.
-
-The letters are those of Vaswani et al., "Attention Is All You Need" (2017): B texts of n tokens, d_model
-features, h heads of d_k = d_model / h features. Each function is held against Transformers and PyTorch,
-and against the chapter's own cells, in `tests/helpers/test_attention.py`.
-"""
+"""The attention weights that a model computed for a text."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from tokenizers.decoders import ByteLevel
 from torch import Tensor
-from transformers import BatchEncoding, BertModel, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.models.bert.modeling_bert import BertLayer
+from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
-from helpers.tokens import encode
-
-
-def attention(Q: Tensor, K: Tensor, V: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Scaled dot-product attention, softmax(QKᵀ/√d_k)V, and its weights.
-
-    Args:
-        Q: shape (…, n_q, d_k).
-        K: shape (…, n_k, d_k).
-        V: shape (…, n_k, d_v).
-        mask: broadcast to (…, n_q, n_k), True where a query may look. A row with nothing open gives nan.
-
-    Returns:
-        Output, shape (…, n_q, d_v), and weights, shape (…, n_q, n_k), whose rows sum to 1.
-    """
-    scores = Q @ K.transpose(-2, -1) / math.sqrt(Q.shape[-1])  # (…, n_q, n_k)
-    if mask is not None:
-        scores = scores.masked_fill(~mask, float("-inf"))
-    weights = scores.softmax(dim=-1)
-    return weights @ V, weights
-
-
-def split_heads(X: Tensor, h: int) -> Tensor:
-    """Each head its own slice of the features: (B, n, d_model) to (B, h, n, d_k)."""
-    B, n, d = X.shape
-    return X.view(B, n, h, d // h).transpose(1, 2)
-
-
-def multi_head_attention(
-    X: Tensor, W: dict[str, Tensor], h: int, mask: Tensor | None = None, context: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """h heads side by side, joined and mixed by W_O.
-
-    Args:
-        X: shape (B, n_q, d_model).
-        W: see `block_weights`.
-        mask: broadcast to (B, h, n_q, n_k), True where a query may look.
-        context: shape (B, n_k, d_model), what keys and values are made of; None: X itself.
-
-    Returns:
-        Output, shape (B, n_q, d_model), and weights, shape (B, h, n_q, n_k).
-    """
-    context = X if context is None else context
-    sources = {"Q": X, "K": context, "V": context}
-    Q, K, V = (
-        split_heads(source @ W[f"W_{letter}"] + W[f"b_{letter}"], h) for letter, source in sources.items()
-    )
-    heads, weights = attention(Q, K, V, mask)  # (B, h, n_q, d_k), (B, h, n_q, n_k)
-    joined = heads.transpose(1, 2).flatten(start_dim=2)  # (B, n_q, d_model)
-    return joined @ W["W_O"] + W["b_O"], weights
-
-
-def layer_norm(X: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-12) -> Tensor:
-    """Each vector of X, shape (…, d), to mean 0 and variance 1, then scaled and shifted (Ba et al., 2016)."""
-    mean = X.mean(dim=-1, keepdim=True)
-    variance = X.var(dim=-1, keepdim=True, unbiased=False)
-    return gamma * (X - mean) / torch.sqrt(variance + eps) + beta
-
-
-def gelu(X: Tensor) -> Tensor:
-    """X times the share of a standard normal below it (Hendrycks and Gimpel, 2016)."""
-    return X * 0.5 * (1 + torch.erf(X / math.sqrt(2)))
-
-
-def feed_forward(X: Tensor, W: dict[str, Tensor]) -> Tensor:
-    """Two layers with GELU between them, on each token by itself: (…, d_model) to the same shape."""
-    return gelu(X @ W["W_1"] + W["b_1"]) @ W["W_2"] + W["b_2"]
-
-
-def encoder_block(
-    X: Tensor, W: dict[str, Tensor], h: int, mask: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """One block of BERT: attention and feed-forward, each with residual and LayerNorm after it.
-
-    Args:
-        X: shape (B, n, d_model).
-        W: see `block_weights`.
-        mask: broadcast to (B, h, n, n), True where a query may look.
-
-    Returns:
-        The next states, shape (B, n, d_model), and the weights, shape (B, h, n, n).
-    """
-    attended, weights = multi_head_attention(X, W, h, mask)
-    X = layer_norm(X + attended, W["gamma_1"], W["beta_1"])
-    X = layer_norm(X + feed_forward(X, W), W["gamma_2"], W["beta_2"])
-    return X, weights
-
-
-def block_weights(layer: BertLayer) -> dict[str, Tensor]:
-    """The weights of one `BertLayer` under the paper's names; matrices as (in, out)."""
-    attend, after = layer.attention.self, layer.attention.output
-    linear = {"Q": attend.query, "K": attend.key, "V": attend.value, "O": after.dense}
-    linear |= {"1": layer.intermediate.dense, "2": layer.output.dense}
-    norms = {"1": after.LayerNorm, "2": layer.output.LayerNorm}
-    W = {f"W_{name}": part.weight.T for name, part in linear.items()}
-    W |= {f"b_{name}": part.bias for name, part in linear.items()}
-    W |= {f"gamma_{name}": norm.weight for name, norm in norms.items()}
-    W |= {f"beta_{name}": norm.bias for name, norm in norms.items()}
-    return W
-
-
-def bert_weights(model: BertModel) -> dict:
-    """All weights of a `BertModel`, as `bert` takes them.
-
-    Raises:
-        ValueError: the model was made with `add_pooling_layer=False`.
-    """
-    if model.pooler is None:
-        raise ValueError("The model has no pooler. Load it with add_pooling_layer=True, as is the default.")
-    E = model.embeddings
-    return {
-        "word": E.word_embeddings.weight,  # (vocabulary, d_model)
-        "position": E.position_embeddings.weight,  # (512, d_model)
-        "type": E.token_type_embeddings.weight,  # (2, d_model)
-        "gamma": E.LayerNorm.weight,
-        "beta": E.LayerNorm.bias,
-        "blocks": [block_weights(layer) for layer in model.encoder.layer],
-        "W_pool": model.pooler.dense.weight.T,
-        "b_pool": model.pooler.dense.bias,
-    }
-
-
-def bert(
-    W: dict, h: int, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor
-) -> tuple[list[Tensor], list[Tensor], Tensor]:
-    """A whole BERT encoder; the three tensors have shape (B, n).
-
-    Returns:
-        States: embeddings and the output of each block, each (B, n, d_model). Attention weights of each
-        block, each (B, h, n, n). The pooled vector of [CLS], shape (B, d_model).
-    """
-    X = W["word"][input_ids] + W["position"][: input_ids.shape[1]] + W["type"][token_type_ids]
-    X = layer_norm(X, W["gamma"], W["beta"])  # (B, n, d_model)
-    mask = attention_mask.bool()[:, None, None, :]  # (B, 1, 1, n): the same for all heads and queries
-    states, attentions = [X], []
-    for block in W["blocks"]:
-        X, weights = encoder_block(X, block, h, mask)
-        states.append(X)
-        attentions.append(weights)
-    pooled = torch.tanh(X[:, 0] @ W["W_pool"] + W["b_pool"])  # (B, d_model)
-    return states, attentions, pooled
-
-
-def sinusoidal(length: int, d: int) -> Tensor:
-    """The position code of the 2017 paper, shape (length, d): sine and cosine of d/2 frequencies."""
-    position = torch.arange(length)[:, None]  # (length, 1)
-    frequency = 10_000.0 ** (-torch.arange(0, d, 2) / d)  # (d/2,)
-    angle = position * frequency
-    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(start_dim=1)
+from helpers.tokens import encode, longest_input
+from helpers.transformer import split_heads
 
 
 @dataclass(frozen=True)
@@ -177,7 +24,7 @@ class Attention:
     token_type_ids: list[int]
     """Which text each key belongs to: 0, or 1 for the second of a pair."""
     weights: Tensor
-    """Shape (layers, heads, n_q, n_k), float32, on the CPU; each row sums to 1."""
+    """Shape (layers, heads, n_q, n_k), float32, on the CPU; each row sums to 1, or no view shows it."""
     attention_mask: list[int] | None = None
     """1 for each real key, 0 for padding; None: all are real."""
     word_ids: list[int | None] | None = None
@@ -188,18 +35,34 @@ class Attention:
     """Shape (layers, heads, n_q, d_k), where they were asked for."""
     keys: Tensor | None = None
     """Shape (layers, heads, n_k, d_k), where they were asked for."""
+    special: list[bool] | None = None
+    """Whether each key stands for no text, as `[CLS]` does; None: all stand for text."""
+    query_special: list[bool] | None = None
+    """The same for `query_tokens`."""
+    byte_level: bool = False
+    """Whether the tokens spell bytes (`cafÃ©`), as GPT-2's do; views then show the characters."""
 
     def __post_init__(self) -> None:
-        n_k, n_q = len(self.tokens), len(self.query_tokens or self.tokens)
+        if not isinstance(self.weights, Tensor):
+            raise TypeError(f"Weights must be a torch.Tensor, not a {type(self.weights).__name__}.")
+        n_k, n_q = len(self.tokens), len(self.tokens if self.query_tokens is None else self.query_tokens)
         if self.weights.ndim != 4 or self.weights.shape[2:] != (n_q, n_k):
             raise ValueError(
                 f"{n_q} queries and {n_k} keys need weights of shape (layers, heads, {n_q}, {n_k}), "
                 f"not {tuple(self.weights.shape)}."
             )
-        for name in ("token_type_ids", "attention_mask", "word_ids"):
+        counts = {"token_type_ids": n_k, "attention_mask": n_k, "word_ids": n_k, "special": n_k}
+        for name, n in (counts | {"query_special": n_q}).items():
             values = getattr(self, name)
-            if values is not None and len(values) != n_k:
-                raise ValueError(f"{name} has {len(values)} entries for {n_k} tokens.")
+            if values is not None and len(values) != n:
+                raise ValueError(f"{name} has {len(values)} entries for {n} tokens.")
+
+
+def special_ids(tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """Ids of the tokens that stand for no text. An unknown word's stands for one, and is left out."""
+    added = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+    ids = added.union(tokenizer.all_special_ids)
+    return ids if tokenizer.unk_token == tokenizer.eos_token else ids - {tokenizer.unk_token_id}
 
 
 def attentions_of_batch(
@@ -207,16 +70,20 @@ def attentions_of_batch(
     encoding: BatchEncoding,
     queries: Sequence[Tensor] | None = None,
     keys: Sequence[Tensor] | None = None,
+    tokenizer: PreTrainedTokenizerBase | None = None,
 ) -> list[Attention]:
     """What a model returned for a padded batch, as one record a text, padding and mask included.
 
     Args:
         attentions: the model's `attentions`: for each layer a tensor (B, heads, n, n).
         encoding: what the tokenizer made of the B texts.
-        queries, keys: for each layer a tensor (B, heads, n, d_k); see `captured_queries_and_keys`.
+        queries, keys: for each layer a tensor (B, heads, n, d_k).
+        tokenizer: tells special tokens by their ids and byte-level ones by their decoder. Without it,
+            special are those that were put around the texts.
 
     Raises:
-        ValueError: no attention was returned, or the shapes disagree with the encoding.
+        ValueError: no attention was returned, its shapes disagree with the encoding, or the encoding is
+            that of a tokenizer written in Python, which keeps no tokens.
     """
     if not attentions or any(layer is None for layer in attentions):
         raise ValueError(
@@ -224,65 +91,59 @@ def attentions_of_batch(
             'attn_implementation="eager" and call it with output_attentions=True.'
         )
     texts = encoding.encodings or []
-    rows = len(texts)
-    if attentions[0].shape[0] != rows:
+    if not texts and len(encoding["input_ids"]):
         raise ValueError(
-            f"The attentions are of {attentions[0].shape[0]} texts, the encoding is of {rows}. "
+            "The encoding holds ids alone, for its tokenizer is written in Python. Take a fast tokenizer, or "
+            "build Attention(tokens=…, token_type_ids=…, weights=…) yourself."
+        )
+    rows, n = attentions[0].shape[0], len(texts[0].ids) if texts else 0
+    if rows != len(texts):
+        raise ValueError(
+            f"The attentions are of {rows} texts, the encoding is of {len(texts)}. "
             "Pass the encoding that the model was given."
         )
-
-    def stacked(layers: Sequence[Tensor] | None, row: int) -> Tensor | None:
-        return (
-            None if layers is None else torch.stack([layer[row].detach().float().cpu() for layer in layers])
+    if other := [tuple(layer.shape[2:]) for layer in attentions if layer.shape[2:] != (n, n)]:
+        raise ValueError(
+            f"{n} tokens need attention of shape ({n}, {n}) a head, but this is {other[0]}. Pass the encoding "
+            "that the model was given. A model in which not every token sees every other cannot be shown."
         )
+    special = None if tokenizer is None else special_ids(tokenizer)
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+
+    def stacked(layers: Sequence[Tensor], row: int) -> Tensor:
+        return torch.stack([layer[row].detach().float().cpu() for layer in layers])
 
     return [
         Attention(
-            tokens=encoding.tokens(row),
-            token_type_ids=list(texts[row].type_ids),
-            weights=torch.stack([layer[row].detach().float().cpu() for layer in attentions]),
-            attention_mask=list(texts[row].attention_mask),
-            word_ids=encoding.word_ids(row),
-            queries=stacked(queries, row),
-            keys=stacked(keys, row),
+            tokens=text.tokens,
+            token_type_ids=list(text.type_ids),
+            weights=stacked(attentions, row),
+            attention_mask=list(text.attention_mask),
+            word_ids=text.word_ids,
+            queries=None if queries is None else stacked(queries, row),
+            keys=None if keys is None else stacked(keys, row),
+            special=[
+                bool(at_the_ends) if special is None else number in special
+                for number, at_the_ends in zip(text.ids, text.special_tokens_mask, strict=True)
+            ],
+            byte_level=isinstance(getattr(backend, "decoder", None), ByteLevel),
         )
-        for row in range(rows)
+        for row, text in enumerate(texts)
     ]
 
 
-@contextmanager
-def captured_queries_and_keys(model: PreTrainedModel) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
-    """Two lists that the next forward pass of a BERT model fills: queries and keys of each layer.
-
-    Each entry has shape (B, heads, n, d_k); forward hooks on `query` and `key` write it.
-
-    Raises:
-        ValueError: the model has no BERT layers.
-    """
-    encoder = getattr(getattr(model, model.base_model_prefix, model), "encoder", None)
-    layers = getattr(encoder, "layer", None)
-    if layers is None:
+def _attending_parts(model: PreTrainedModel) -> list[Any]:
+    """The part of each layer that makes queries and keys, in a model of BERT's layers."""
+    layers = getattr(getattr(model.base_model, "encoder", None), "layer", [])
+    parts = [getattr(getattr(layer, "attention", None), "self", None) for layer in layers]
+    if not parts or not all(
+        hasattr(part, "num_attention_heads") and hasattr(part, "query") for part in parts
+    ):
         raise ValueError(
-            f"Queries and keys are captured from BERT's layers, but this is a {type(model).__name__}."
+            f"Queries and keys are read from layers like BERT's, but this is a {type(model).__name__}. "
+            "Call attention_weights without queries_and_keys."
         )
-    queries: list[Tensor] = []
-    keys: list[Tensor] = []
-    hooks = []
-    for layer in layers:
-        attend = layer.attention.self
-        for part, kept in ((attend.query, queries), (attend.key, keys)):
-            hooks.append(
-                part.register_forward_hook(
-                    lambda module, given, output, kept=kept, h=attend.num_attention_heads: kept.append(
-                        split_heads(output, h)
-                    )
-                )
-            )
-    try:
-        yield queries, keys
-    finally:
-        for hook in hooks:
-            hook.remove()
+    return parts
 
 
 @torch.inference_mode()
@@ -296,12 +157,14 @@ def attention_weights(
     """Runs `model` on a text, or a pair, and returns every layer's attention weights.
 
     Args:
-        queries_and_keys: keep these vectors too (BERT models).
+        model: an encoder or a decoder; of an encoder-decoder, its encoder.
+        queries_and_keys: keep these vectors too (BERT, RoBERTa, XLM-R, ELECTRA).
 
     Raises:
-        TypeError, ValueError: unusable text, see `helpers.tokens.encode`.
+        TypeError, ValueError: unusable text or tokenizer, see `helpers.tokens.encode`.
         ValueError: the model was not loaded with `attn_implementation="eager"`. Other implementations
             never form the weights, and the library then returns an empty tuple without a word.
+        ValueError: an encoder-decoder, or a model that looks through windows.
         RuntimeError: the model returned another number of layers than it has.
     """
     implementation = model.config._attn_implementation
@@ -310,19 +173,30 @@ def attention_weights(
             f"The model was loaded with attn_implementation={implementation!r}, which does not keep attention "
             'weights. Load it with attn_implementation="eager".'
         )
-    encode(tokenizer, text, pair, max_length=model.config.max_position_embeddings)
+    if hasattr(model.base_model, "encoder") and hasattr(model.base_model, "decoder"):
+        raise ValueError(
+            f"A {type(model).__name__} reads one text and writes another. Pass its encoder, model.get_encoder(); "
+            "for the rest build Attention(tokens=…, query_tokens=…, weights=…) from its cross_attentions."
+        )
+    if (window := getattr(model.config, "attention_window", None)) is not None:
+        raise ValueError(
+            f"A {type(model).__name__} looks through windows of {window} tokens and returns weights by distance, "
+            "not by token. No view here draws those."
+        )
+    encode(tokenizer, text, pair, max_length=longest_input(model, tokenizer))
     encoding = tokenizer([text], None if pair is None else [pair], return_tensors="pt").to(model.device)
+    parts = _attending_parts(model) if queries_and_keys else []
     was_training = model.training
     model.eval()
-    if queries_and_keys:
-        with captured_queries_and_keys(model) as (queries, keys):
-            attentions = model(**encoding, output_attentions=True).attentions
-    else:
-        queries, keys = None, None
-        attentions = model(**encoding, output_attentions=True).attentions
-    model.train(was_training)
-    if len(attentions) != model.config.num_hidden_layers:
+    try:
+        output = model(**encoding, output_attentions=True, output_hidden_states=queries_and_keys)
+    finally:
+        model.train(was_training)
+    if (returned := len(output.attentions)) != model.config.num_hidden_layers:
         raise RuntimeError(
-            f"The model has {model.config.num_hidden_layers} layers but returned attention of {len(attentions)}."
+            f"The model has {model.config.num_hidden_layers} layers but returned attention of {returned}."
         )
-    return attentions_of_batch(attentions, encoding, queries, keys)[0]
+    given = list(zip(parts, output.hidden_states or [], strict=False))  # and each layer's input
+    queries = [split_heads(part.query(X), part.num_attention_heads) for part, X in given]
+    keys = [split_heads(part.key(X), part.num_attention_heads) for part, X in given]
+    return attentions_of_batch(output.attentions, encoding, queries or None, keys or None, tokenizer)[0]

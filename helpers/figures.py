@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import plotly.graph_objects as go
 import plotly.io as pio
 
@@ -48,70 +47,13 @@ def finish(fig: go.Figure, title: str, alt: str, x: str = "", y: str = "") -> go
         x, y: names of the axes, with their units.
 
     Raises:
-        ValueError: empty title or alternative text.
+        ValueError: no title, or no alternative text.
     """
-    if not title.strip() or not alt.strip():
+    if not str(title or "").strip() or not str(alt or "").strip():
         raise ValueError("A figure needs a title that says the finding, and alternative text (`alt`).")
     fig.update_layout(template="course", title_text=title, meta={"alt": alt})
     if x:
         fig.update_xaxes(title_text=x)
     if y:
         fig.update_yaxes(title_text=y)
-    return fig
-
-
-def attention_heatmap(
-    weights: np.ndarray, tokens: list[str], title: str, alt: str, head: int = 0
-) -> go.Figure:
-    """Attention weights of one or more heads as a heat map with a choice of head.
-
-    Args:
-        weights: shape (heads, n, n): row i holds how token i spreads its attention; rows sum to 1.
-        tokens: the n tokens. The same token may come twice: axes count positions.
-        title, alt: see `finish`.
-        head: the one shown first.
-
-    Raises:
-        ValueError: the shapes disagree, or there is no such head.
-    """
-    n = len(tokens)
-    if weights.ndim != 3 or weights.shape[1:] != (n, n):
-        raise ValueError(f"{n} tokens need weights of shape (heads, {n}, {n}), not {weights.shape}.")
-    if not 0 <= head < len(weights):
-        raise ValueError(f"Head {head} is not among {len(weights)} heads (from 0).")
-    fig = go.Figure()
-    for number, matrix in enumerate(weights):
-        fig.add_heatmap(
-            z=np.round(matrix, 4),
-            zmin=0,
-            zmax=1,
-            visible=number == head,
-            colorscale=SEQUENTIAL,
-            colorbar={"title": "weight", "thickness": 12},
-            text=[[f"{query} looks at {key}" for key in tokens] for query in tokens] if n <= 16 else None,
-            hovertemplate="%{text}: %{z:.3f}<extra></extra>" if n <= 16 else "%{z:.3f}<extra></extra>",
-        )
-    finish(fig, title, alt, x="key: the token looked at", y="query: the token that looks")
-    ticks = {"tickmode": "array", "tickvals": list(range(n)), "ticktext": tokens}
-    fig.update_xaxes(**ticks, tickangle=-60, showgrid=False)
-    fig.update_yaxes(**ticks, autorange="reversed", showgrid=False)
-    buttons = [
-        {
-            "label": f"head {number}",
-            "method": "restyle",
-            "args": ["visible", [other == number for other in range(len(weights))]],
-        }
-        for number in range(len(weights))
-    ]
-    if len(buttons) > 1:
-        menu = {
-            "buttons": buttons,
-            "active": head,
-            "x": 1,
-            "xanchor": "right",
-            "y": 1.02,
-            "yanchor": "bottom",
-        }
-        fig.update_layout(updatemenus=[menu])
-    fig.update_layout(height=460)
     return fig

@@ -5,19 +5,37 @@ from __future__ import annotations
 import time
 
 import psutil
+from IPython import get_ipython
 
-from helpers.memory import MemoryWatch
+from helpers.memory import MemoryWatch, release_memory
 from helpers.profile import Profile, current_profile
 from helpers.quiet import quiet
 from helpers.results import Cost, glue
 
+GROWTH = 100_000_000
+"""Bytes by which the kernel may grow before a cell ends with giving memory back."""
+
 _watches: list[MemoryWatch] = []
 
 
-def open_chapter() -> Profile:
-    """Silences the libraries' chatter, begins to watch the memory, and returns the profile of this run.
+class _Returner:
+    """Called after each cell: gives the memory of deleted objects back where the kernel has grown."""
 
-    A second call goes on with the watch of the first.
+    def __init__(self) -> None:
+        self._process = psutil.Process()
+        self._held = self._process.memory_info().rss
+
+    def __call__(self, *result: object) -> None:
+        if self._process.memory_info().rss > self._held + GROWTH:
+            release_memory()
+        self._held = self._process.memory_info().rss
+
+
+def open_chapter() -> Profile:
+    """Silences the libraries' chatter, looks after the memory, and returns the profile of this run.
+
+    From now on its peak is watched, and between cells what was deleted goes back to the system. A second
+    call changes nothing.
 
     Raises:
         ValueError: COURSE_PROFILE names no profile.
@@ -28,6 +46,8 @@ def open_chapter() -> Profile:
     if not _watches:
         _watches.append(MemoryWatch())
         _watches[0].start()
+        if shell := get_ipython():  # none where a notebook's code runs as a script
+            shell.events.register("post_run_cell", _Returner())
     return profile
 
 

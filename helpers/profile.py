@@ -9,6 +9,7 @@ from functools import cache
 import torch
 
 ENVIRONMENT_VARIABLE = "COURSE_PROFILE"
+WEIGHTS_VARIABLE = "COURSE_WEIGHTS"
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Profile:
 
     name: str
     encoder: str
-    """Role of the encoder checkpoint, a key of `helpers.checkpoints.CHECKPOINTS`."""
+    """Role of the encoder checkpoint, a key of `helpers.materials.checkpoints.CHECKPOINTS`."""
     decoder: str
     """Role of the decoder checkpoint."""
     larger_decoder: str | None
@@ -75,6 +76,17 @@ def _cpu() -> Profile:
     )
 
 
+def _packaged() -> bool:
+    """Whether `COURSE_WEIGHTS` asks for the weights that come with pip, on the GPU, too."""
+    weights = os.environ.get(WEIGHTS_VARIABLE, "")
+    if weights not in ("", "packaged"):
+        raise ValueError(
+            f"{WEIGHTS_VARIABLE}={weights!r} is not known. Set it to 'packaged' for the weights that come with "
+            "pip, or unset it: then the gpu profile fetches larger ones from the Hugging Face Hub."
+        )
+    return weights == "packaged"
+
+
 def _gpu() -> Profile:
     if not torch.cuda.is_available():
         raise RuntimeError(
@@ -82,7 +94,7 @@ def _gpu() -> Profile:
             f"Unset {ENVIRONMENT_VARIABLE} (make test, not make test-gpu) to run on the CPU, or in Colab "
             "choose Runtime > Change runtime type > GPU and restart."
         )
-    packaged = os.environ.get("COURSE_WEIGHTS") == "packaged"
+    packaged = _packaged()
     return Profile(
         name="gpu",
         encoder="minilm" if packaged else "bert",
@@ -106,10 +118,10 @@ PROFILES = {"cpu": _cpu, "gpu": _gpu}
 
 @cache
 def current_profile() -> Profile:
-    """The profile that `COURSE_PROFILE` names, read once.
+    """The profile that `COURSE_PROFILE` names, with the weights that `COURSE_WEIGHTS` names, read once.
 
     Raises:
-        ValueError: the name is unknown.
+        ValueError: one of the names is unknown.
         RuntimeError: `gpu` on a machine without one.
     """
     name = os.environ.get(ENVIRONMENT_VARIABLE, "cpu")
@@ -117,4 +129,5 @@ def current_profile() -> Profile:
         raise ValueError(
             f"{ENVIRONMENT_VARIABLE}={name!r} is not a profile. Use one of {', '.join(map(repr, PROFILES))}."
         )
+    _packaged()
     return PROFILES[name]()

@@ -1,16 +1,17 @@
-"""What a tokenizer made of a text, as a table and as coloured text."""
+"""What a tokenizer made of a text, as a table and as coloured text; and how much of it a model takes."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 
 import pandas as pd
 from IPython.display import HTML
-from transformers import BatchEncoding, PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
 TINTS = 6
-"""Number of token colours; `course.css` and the inline style below use the same ones."""
+"""Number of colours that the groups of `coloured_tokens` take in turn."""
 
 _STYLE = (
     "border-radius:3px;padding:1px 3px;margin:1px;display:inline-block;"
@@ -23,7 +24,7 @@ def check_text(text: object) -> str:
 
     Raises:
         TypeError: not a string; a list of strings is named as such.
-        ValueError: nothing but white space.
+        ValueError: nothing but white space, or a lone surrogate, which is half a character.
     """
     if isinstance(text, (list, tuple)):
         raise TypeError(
@@ -33,37 +34,69 @@ def check_text(text: object) -> str:
         raise TypeError(f"A text must be a str, but {text!r} is a {type(text).__name__}.")
     if not text.strip():
         raise ValueError(f"The text is empty ({text!r}). Pass at least one word.")
+    if (whole := text.encode("utf-8", "ignore").decode()) != text:
+        raise ValueError(
+            f"The text {text!r} holds half a character. Read it in its encoding, or take {whole!r}."
+        )
     return text
 
 
+def longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> float:
+    """The most tokens that a model takes at once, special ones included; infinity where it has no limit.
+
+    That is the tokenizer's limit or the model's number of positions, whichever is smaller. RoBERTa and its
+    kin count positions from the padding id + 1, and have so many fewer. T5 and XLNet know distances alone.
+    """
+    positions = getattr(model.config, "max_position_embeddings", None) or -1
+    for name, part in model.named_modules():
+        if name.endswith("position_embeddings") and getattr(part, "padding_idx", None) is not None:
+            positions = part.num_embeddings - part.padding_idx - 1
+            break
+    return min((n for n in (tokenizer.model_max_length, positions) if 0 < n < 10**9), default=math.inf)
+
+
 def encode(
-    tokenizer: PreTrainedTokenizerBase, text: str, pair: str | None = None, max_length: int = 512
+    tokenizer: PreTrainedTokenizerBase, text: str, pair: str | None = None, max_length: float | None = None
 ) -> BatchEncoding:
-    """Tokenizes one text, or a pair, with offsets; refuses what a model could not take.
+    """Tokenizes one text, or a pair; refuses what a model could not take.
+
+    Args:
+        max_length: the most tokens; None: what the tokenizer says of its model.
 
     Returns:
-        Lists of length n: `input_ids`, `token_type_ids`, `attention_mask`, `offset_mapping`.
+        Lists of length n: `input_ids`, `attention_mask`, `offset_mapping`, and `token_type_ids` where the
+        model takes them.
 
     Raises:
         TypeError, ValueError: see `check_text`.
-        ValueError: more than `max_length` tokens. Nothing is ever cut silently.
+        ValueError: more than `max_length` tokens: nothing is ever cut silently. Or a tokenizer that is
+            written in Python: such a one has no offsets.
     """
     check_text(text)
     if pair is not None:
         check_text(pair)
-    encoding = tokenizer(text, pair, return_offsets_mapping=True, verbose=False)
-    if (length := len(encoding["input_ids"])) > max_length:
+    if not tokenizer.is_fast:
         raise ValueError(
-            f"The text has {length} tokens, but the model takes at most {max_length}. "
+            f"A {type(tokenizer).__name__} is written in Python and does not know which characters a token "
+            "covers. Take a fast tokenizer where there is one; tokens alone come from tokenizer.tokenize(text)."
+        )
+    most = tokenizer.model_max_length if max_length is None else max_length
+    encoding = tokenizer(text, pair, return_offsets_mapping=True, verbose=False)
+    if (length := len(encoding["input_ids"])) > most:
+        raise ValueError(
+            f"The text has {length} tokens, but the model takes at most {most}. "
             "Shorten it, split it into pieces, or truncate it yourself with "
-            f"tokenizer(text, truncation=True, max_length={max_length})."
+            f"tokenizer(text, truncation=True, max_length={most})."
         )
     return encoding
 
 
 def token_table(tokenizer: PreTrainedTokenizerBase, text: str, pair: str | None = None) -> pd.DataFrame:
-    """One row a token: token, id, type, mask, characters `[start, end)` and the text they cover."""
-    encoding = encode(tokenizer, text, pair)
+    """One row a token: token, id, type, mask, characters `[start, end)` and the text they cover.
+
+    The text may have any length, for no model reads it. Errors as for `encode`.
+    """
+    encoding = encode(tokenizer, text, pair, max_length=math.inf)
     sides = {0: text, 1: pair or ""}
     rows = []
     for position, (start, end) in enumerate(encoding["offset_mapping"]):
@@ -91,12 +124,14 @@ def coloured_tokens(tokens: Sequence[str], groups: Sequence[int | None], label: 
         label: what a screen reader says before the tokens.
 
     Raises:
-        ValueError: `tokens` and `groups` differ in length.
+        TypeError, ValueError: a token is no string, or `tokens` and `groups` differ in length.
     """
     if len(tokens) != len(groups):
         raise ValueError(f"{len(tokens)} tokens, but {len(groups)} groups: there must be one for each token.")
     boxes = []
     for token, group in zip(tokens, groups, strict=True):
+        if not isinstance(token, str):
+            raise TypeError(f"A token must be a str, but {token!r} is a {type(token).__name__}.")
         hue = None if group is None else (group % TINTS) * 360 // TINTS
         style = "padding:1px 3px;margin:1px;opacity:.75" if hue is None else _STYLE.format(hue=hue)
         boxes.append(f'<code class="course-token" style="{style}">{escape(token)}</code>')

@@ -9,7 +9,8 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from packaging.requirements import Requirement
 
-from helpers import colab, packages
+from helpers import colab
+from helpers.install import packages
 
 ANY = Requirement("no-such-package>=1")
 

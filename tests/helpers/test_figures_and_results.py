@@ -1,3 +1,5 @@
+import html
+
 import numpy as np
 import plotly.graph_objects as go
 import pytest
@@ -6,8 +8,9 @@ from myst_nb.ext.glue import extract_glue_data_cell
 from nbformat.v4 import new_code_cell, new_output
 
 from helpers import results
-from helpers.figures import COLOURS, attention_heatmap, finish
+from helpers.figures import COLOURS, finish
 from helpers.results import Cost, glue
+from helpers.viewer.heatmap import attention_heatmap
 
 
 def test_a_figure_carries_its_finding_axes_and_text_alternative():
@@ -18,7 +21,7 @@ def test_a_figure_carries_its_finding_axes_and_text_alternative():
     assert fig.layout.yaxis.title.text == "loss (nats)"
 
 
-@pytest.mark.parametrize(("title", "alt"), [("", "x"), ("x", " ")])
+@pytest.mark.parametrize(("title", "alt"), [("", "x"), ("x", " "), (None, "x"), ("x", None)])
 def test_a_figure_without_title_or_alternative_is_refused(title, alt):
     with pytest.raises(ValueError, match="alternative text"):
         finish(go.Figure(), title=title, alt=alt)
@@ -40,8 +43,30 @@ def test_weights_that_do_not_fit_the_tokens_are_refused():
         attention_heatmap(np.zeros((1, 3, 3)), ["a", "b"], title="t", alt="a")
 
 
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([[[1.5, -0.5], [0, 1]]], r"not negative, but 1 of these are not, such as -0\.5"),
+        ([[[np.nan, 1], [0, 1]]], "such as nan"),
+        ([[[0.2, 0.2], [0, 1]]], r"sum to 0\.40 to 1\.00"),
+    ],
+)
+def test_the_heat_map_draws_no_numbers_that_are_no_attention(weights, message):
+    with pytest.raises(ValueError, match=message):
+        attention_heatmap(np.array(weights), ["a", "b"], title="t", alt="a")
+
+
+def test_the_heat_map_shows_markup_and_formulas_among_the_tokens_as_text():
+    tokens = ["<s>", "&lt;", "$x$"]
+    fig = attention_heatmap(np.full((1, 3, 3), 1 / 3), tokens, title="t", alt="a")
+    for axis in (fig.layout.xaxis, fig.layout.yaxis):
+        assert not any(sign in label for sign in "<>$" for label in axis.ticktext)
+        assert [html.unescape(label) for label in axis.ticktext] == tokens
+    assert html.unescape(fig.data[0].text[0][2]) == "<s> looks at $x$"
+
+
 def test_the_heat_map_opens_on_the_head_asked_for():
-    weights = np.zeros((3, 2, 2))
+    weights = np.full((3, 2, 2), 0.5)
     fig = attention_heatmap(weights, ["a", "b"], title="t", alt="a", head=2)
     assert [trace.visible for trace in fig.data] == [False, False, True]
     assert fig.layout.updatemenus[0].active == 2

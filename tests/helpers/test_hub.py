@@ -16,9 +16,9 @@ from huggingface_hub import constants
 from stub_hub import StubHub, altered, cut, short, status
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, BertTokenizer
 
-from helpers import hub as module
-from helpers.cache import sha256
-from helpers.hub import TRIES, HubError, fetch
+from helpers.materials import hub as module
+from helpers.materials.cache import sha256
+from helpers.materials.hub import TRIES, HubError, fetch
 
 REPOSITORY, REVISION = "course/tiny-bert", "0123456789abcdef0123456789abcdef01234567"
 WEIGHTS = "model.safetensors"
@@ -247,7 +247,7 @@ class TestAProcessOfItsOwn:
         def started(**settings):
             checksums = {WEIGHTS: sha256(tiny / WEIGHTS)}
             script = (
-                "from helpers.hub import fetch\n"
+                "from helpers.materials.hub import fetch\n"
                 f"print(fetch({REPOSITORY!r}, {REVISION!r}, {FILES}, checksums={checksums}, megabytes=1))"
             )
             environment = {**os.environ, "HF_HOME": str(tmp_path), "HF_ENDPOINT": hub.url, **settings}

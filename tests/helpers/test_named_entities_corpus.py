@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from helpers.corpora import data_card, read_corpus
-from helpers.reviews import near_duplicates, normalise, read_snippets
+from helpers.materials.corpora import data_card, read_corpus
+from helpers.materials.reviews import near_duplicates, normalise, read_snippets
 
 TYPES = {"PER", "ORG", "LOC", "NORP"}
 

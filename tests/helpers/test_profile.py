@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from helpers.checkpoints import CHECKPOINTS
+from helpers.materials.checkpoints import CHECKPOINTS
+from helpers.materials.reviews import load_reviews
 from helpers.profile import current_profile
-from helpers.reviews import load_reviews
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +29,15 @@ def test_gpu_without_a_gpu_is_refused_with_the_remedy(monkeypatch):
     monkeypatch.setenv("COURSE_PROFILE", "gpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(RuntimeError, match="Unset COURSE_PROFILE"):
+        current_profile()
+
+
+@pytest.mark.parametrize("profile", ["cpu", "gpu"])
+@pytest.mark.parametrize("weights", ["Packaged", "package", "hub", "1", " "])
+def test_misspelt_weights_are_named_before_anything_is_fetched(monkeypatch, profile, weights):
+    monkeypatch.setenv("COURSE_PROFILE", profile)
+    monkeypatch.setenv("COURSE_WEIGHTS", weights)
+    with pytest.raises(ValueError, match=f"COURSE_WEIGHTS={weights!r} is not known. Set it to 'packaged'"):
         current_profile()
 
 

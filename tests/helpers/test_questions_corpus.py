@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from helpers.corpora import read_corpus
-from helpers.reviews import read_snippets
+from helpers.materials.corpora import read_corpus
+from helpers.materials.reviews import read_snippets
 
 PASSAGES = read_corpus("questions")
 QUESTIONS = [(row, question) for row in PASSAGES for question in row["questions"]]

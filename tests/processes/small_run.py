@@ -1,6 +1,7 @@
 """A small training run, for tests that kill it or run it on a team: `small_run.py KEEP OUT`."""
 
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -10,10 +11,14 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
-from helpers import resume
-from helpers.checkpoints import checkpoint_folder
-from helpers.distributed import launched_team
-from helpers.training import Recipe, fine_tune, one_hot_targets
+from helpers.materials.cache import locked
+from helpers.materials.checkpoints import checkpoint_folder
+from helpers.training import resume
+from helpers.training.distributed import launched_team
+from helpers.training.loop import fine_tune
+from helpers.training.progress import Run
+from helpers.training.recipe import Recipe
+from helpers.training.targets import one_hot_targets
 
 RECIPE = Recipe(epochs=3, batch_size=4, learning_rate=1e-3, head_learning_rate=1e-3, autocast=False)
 TEXTS = [f"{'good' if i % 2 else 'bad'} {'film ' * (i % 7 + 1)}{i}" for i in range(22)]
@@ -48,14 +53,14 @@ def die():
 
 
 def kill_after_step(number):
-    record = resume.Run.record
+    record = Run.record
 
     def recording(self, *arguments):
         record(self, *arguments)
         if len(self.history) == number:
             die()
 
-    resume.Run.record = recording
+    Run.record = recording
 
 
 def kill_in_write(number):
@@ -84,13 +89,62 @@ def train_and_write(keep, out, kill=None):
             TEXTS,
             one_hot_targets(LABELS),
             RECIPE,
-            keep=Path(keep),
-            save_every=3,
+            team=team,
+            checkpoints=resume.Checkpoints(Path(keep), every=3),
             validate=score,
         )
         if team.rank == 0:
             save_file(dict(model.state_dict()), out)
             np.save(f"{out}.npy", history["loss"].to_numpy())
+
+
+def train_and_wait(keep, connection):
+    """A run that says when it is in its fourth step, and goes on when it is told to."""
+
+    def wait(number):
+        if number == 4:
+            connection.send(os.getpid())
+            connection.recv()
+
+    fine_tune(
+        small_model(),
+        small_tokenizer(),
+        TEXTS,
+        one_hot_targets(LABELS),
+        RECIPE,
+        checkpoints=resume.Checkpoints(keep, every=3),
+        after_step=wait,
+        progress=False,
+    )
+
+
+def train_until_nothing_can_be_written(keep, connection):
+    """A run whose files may not grow beyond 20 kB after the fourth step: a disk that is full. Sends what it met."""
+
+    def fill_up(number):
+        if number == 4:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    try:
+        fine_tune(
+            small_model(),
+            small_tokenizer(),
+            TEXTS,
+            one_hot_targets(LABELS),
+            RECIPE,
+            checkpoints=resume.Checkpoints(keep, every=3),
+            after_step=fill_up,
+            progress=False,
+        )
+    except Exception as error:
+        connection.send((type(error).__name__, str(error)))
+
+
+def hold(path, connection):
+    """Has the lock of a path until it is told to go."""
+    with locked(path):
+        connection.send(os.getpid())
+        connection.recv()
 
 
 if __name__ == "__main__":

@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from small_run import LABELS, RECIPE, TEXTS, small_model, small_tokenizer
 
-from helpers import finetune
-from helpers.distributed import Team
-from helpers.training import fine_tune, one_hot_targets
+from helpers.training import distributed
+from helpers.training.distributed import launched_team, own_device
+from helpers.training.loop import fine_tune
+from helpers.training.targets import one_hot_targets
+from helpers.training.team import Team
 
 SCRIPT = Path(__file__).parent / "small_run.py"
 
 
-def torchrun(processes, *arguments):
+def torchrun(processes, *arguments, succeeds=True):
     launcher = [
         sys.executable,
         "-m",
@@ -33,8 +35,8 @@ def torchrun(processes, *arguments):
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+    assert (done.returncode == 0) == succeeds, done.stderr[-3000:]
+    return done.stdout if succeeds else done.stderr
 
 
 @given(st.lists(st.integers(), min_size=1, max_size=20, unique=True), st.integers(1, 5))
@@ -58,7 +60,7 @@ GRADIENTS = """
 import sys, torch
 from safetensors.torch import save_file
 from small_run import LABELS, TEXTS, small_model, small_tokenizer
-from helpers.distributed import launched_team
+from helpers.training.distributed import launched_team
 with launched_team(torch.device("cpu")) as team:
     model = small_model(dropout=0.0)
     mine, weight = team.share(range(7))
@@ -87,21 +89,74 @@ def test_gradients_of_a_team_equal_those_of_one_process_with_the_whole_batch(tmp
 
 def test_the_command_line_trains_on_two_processes_and_writes_a_model(tmp_path):
     out = tmp_path / "model"
-    printed = torchrun(2, "-m", "helpers.finetune", "--out", out, "--examples", 32, "--epochs", 1)
+    printed = torchrun(2, "-m", "helpers.training", "--out", out, "--examples", 32, "--epochs", 1)
     assert "validation accuracy 0." in printed
     assert {"model.safetensors", "tokenizer.json", "history.csv"} <= {path.name for path in out.iterdir()}
 
 
-@pytest.mark.parametrize(
-    ("command", "message"),
-    [
-        (["--epochs", "0", "--out", "new"], "--epochs must be at least 1, not 0"),
-        (["--learning-rate", "-1", "--out", "new"], "--learning-rate must be above 0, not -1.0"),
-        (["--out", "."], r"\. exists already"),
-        ([], "required: --out"),
-    ],
-)
-def test_wrong_arguments_get_one_clear_line(capsys, command, message):
-    with pytest.raises(SystemExit, match="2"):
-        finetune.arguments(command)
-    assert message.replace("\\", "") in capsys.readouterr().err
+OWN_FOLDERS = """
+import os, sys
+from small_run import train_and_write
+train_and_write(f"{sys.argv[1]}-{os.environ['RANK']}", sys.argv[2])
+"""
+
+
+def test_machines_that_find_checkpoints_of_different_steps_do_not_train(tmp_path):
+    """Each with a folder of its own, as on machines without a shared disk: only that of rank 0 is written."""
+    script = tmp_path / "own_folders.py"
+    script.write_text(f"import sys; sys.path.insert(0, {str(SCRIPT.parent)!r}){OWN_FOLDERS}")
+    torchrun(2, script, tmp_path / "keep", tmp_path / "out")
+    written = sorted((tmp_path / "keep-0").glob("step-*"))
+    assert written
+    assert not (tmp_path / "keep-1").exists()
+    said = torchrun(2, script, tmp_path / "keep", tmp_path / "out", succeeds=False)
+    assert "By rank, the processes found checkpoints of the steps [18, 0]" in said
+    assert "Give all machines one shared folder" in said
+    assert sorted((tmp_path / "keep-0").glob("step-*")) == written
+
+
+class TestSeveralGPUs:
+    """PyTorch's calls are recorded instead of made: no test has two GPUs."""
+
+    @pytest.fixture
+    def calls(self, monkeypatch):
+        made = []
+        monkeypatch.setattr(torch.cuda, "set_device", lambda device: made.append(("set_device", device)))
+        monkeypatch.setattr(
+            distributed.dist,
+            "init_process_group",
+            lambda backend, **options: made.append(("init_process_group", backend, options)),
+        )
+        monkeypatch.setattr(distributed.dist, "destroy_process_group", lambda: made.append(("destroy",)))
+        monkeypatch.setattr(distributed.dist, "get_rank", lambda: 5)
+        monkeypatch.setattr(distributed.dist, "get_world_size", lambda: 8)
+        monkeypatch.setenv("WORLD_SIZE", "8")
+        monkeypatch.setenv("LOCAL_RANK", "1")
+        return made
+
+    def test_each_process_takes_its_own_before_the_team_forms(self, calls):
+        own = torch.device("cuda", 1)
+        with launched_team(torch.device("cuda")) as team:
+            assert (team.rank, team.size) == (5, 8)
+            assert calls == [("set_device", own), ("init_process_group", "nccl", {"device_id": own})]
+        assert calls[-1] == ("destroy",)
+
+    def test_on_cpus_none_is_chosen(self, calls):
+        with launched_team(torch.device("cpu")):
+            assert calls == [("init_process_group", "gloo", {})]
+
+    def test_a_device_is_changed_only_where_there_are_several(self, monkeypatch):
+        monkeypatch.setenv("LOCAL_RANK", "3")
+        assert own_device(torch.device("cuda")) == torch.device("cuda", 3)
+        assert own_device(torch.device("cuda", 0)) == torch.device("cuda", 0)
+        assert own_device(torch.device("cpu")) == torch.device("cpu")
+
+
+def test_without_a_launcher_the_team_is_one(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with launched_team(torch.device("cpu")) as team:
+        assert team == Team()
+    assert team.gathered("x") == ["x"]
+    assert team.mean(torch.tensor(2.5)) == 2.5
+    model = torch.nn.Linear(1, 1)
+    assert team.wrapped(model) is model

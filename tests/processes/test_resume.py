@@ -1,20 +1,35 @@
 import dataclasses
 import multiprocessing
+import re
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_run import LABELS, RECIPE, TEXTS, score, small_model, small_tokenizer, train_and_write
+from small_run import (
+    LABELS,
+    RECIPE,
+    TEXTS,
+    score,
+    small_model,
+    small_tokenizer,
+    train_and_wait,
+    train_and_write,
+    train_until_nothing_can_be_written,
+)
 
-from helpers import resume
-from helpers.training import fine_tune, one_hot_targets
+from helpers.materials.cache import InUseError, is_whole
+from helpers.training.loop import fine_tune
+from helpers.training.resume import Checkpoints
+from helpers.training.targets import one_hot_targets
 
 KILLED = -9
 FORKS = multiprocessing.get_context(
     "forkserver"
 )  # a server that has imported the library once forks each run
-FORKS.set_forkserver_preload(["helpers.training"])  # an installed module: the server knows no test folder
+FORKS.set_forkserver_preload(
+    ["helpers.training.resume"]
+)  # an installed module: the server knows no test folder
 
 
 def run(keep, out, kill=None):
@@ -54,8 +69,10 @@ def test_a_run_killed_at_any_moment_ends_with_the_weights_of_an_undisturbed_one(
 
 def train(keep=None, recipe=RECIPE, model=None, **options):
     model = model or small_model()
+    if keep is not None:
+        options["checkpoints"] = Checkpoints(keep, every=3)
     table = fine_tune(
-        model, small_tokenizer(), TEXTS, one_hot_targets(LABELS), recipe, keep=keep, save_every=3, **options
+        model, small_tokenizer(), TEXTS, one_hot_targets(LABELS), recipe, progress=False, **options
     )
     return model, table
 
@@ -77,14 +94,43 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
 
+def write_foreign_things(folder):
+    """What is no checkpoint, though its name may look like one."""
+    (folder / "step-000099").write_text("a file")
+    (folder / ".step-000098").write_text("another file")
+    (folder / "step-000097").symlink_to(folder / "nowhere")
+    (folder / "step-by-step").mkdir()
+    (folder / "step-000096").mkdir()
+    (folder / "step-000096" / "state.json").write_text("[]")
+
+
+def test_what_is_no_checkpoint_is_passed_over_and_left_alone(tmp_path):
+    first, _ = train(tmp_path)
+    write_foreign_things(tmp_path)
+    second, _ = train(tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    assert {"step-000099", ".step-000098", "step-000097", "step-by-step"} <= {
+        path.name for path in tmp_path.iterdir()
+    }
+
+
+def test_steps_are_ordered_by_their_number_not_by_its_digits(tmp_path):
+    train(tmp_path)
+    last = sorted(tmp_path.glob("step-*"))[-1]
+    last.rename(tmp_path / "step-1000000")
+    assert [path.name for path in Checkpoints(tmp_path)._folders()] == ["step-000015", "step-1000000"]
+
+
 @pytest.mark.parametrize(
     ("other", "named"),
     [
         ({"recipe": dataclasses.replace(RECIPE, learning_rate=5e-4)}, "learning_rate was 0.001, is 0.0005"),
         ({"recipe": dataclasses.replace(RECIPE, epochs=4)}, "epochs was 3, is 4"),
+        ({"validate": score}, "validated was False, is True"),
+        ({"validate": score, "patience": 2}, "patience was None, is 2"),
     ],
 )
-def test_a_checkpoint_of_another_recipe_is_refused_and_kept(tmp_path, other, named):
+def test_a_checkpoint_of_another_run_is_refused_and_kept(tmp_path, other, named):
     train(tmp_path)
     before = sorted(path.name for path in tmp_path.iterdir())
     with pytest.raises(ValueError, match=named):
@@ -92,33 +138,133 @@ def test_a_checkpoint_of_another_recipe_is_refused_and_kept(tmp_path, other, nam
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
-def test_a_checkpoint_of_another_model_or_other_data_is_refused(tmp_path):
+def narrower(model):
+    model.classifier = torch.nn.Linear(16, 2, bias=False)
+
+
+def one_weight_changed(model):
+    model.base_model.encoder.layer[0].output.dense.weight.data[3, 5] += 1e-3
+
+
+def embeddings_changed(model):
+    model.base_model.embeddings.word_embeddings.weight.data[7] *= 1.01
+
+
+def half_frozen(model):
+    model.base_model.encoder.layer[0].requires_grad_(False)
+
+
+def more_dropout(model):
+    model.dropout.p = 0.4
+
+
+def another_activation(model):
+    model.base_model.encoder.layer[1].intermediate.intermediate_act_fn = torch.nn.ReLU()
+
+
+def another_configuration(model):
+    model.config.layer_norm_eps = 1e-2
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (narrower, "starting weights was"),
+        (one_weight_changed, "starting weights was"),
+        (embeddings_changed, "starting weights was"),
+        (half_frozen, "frozen was nothing, is"),
+        (more_dropout, "modules was"),
+        (another_activation, "modules was"),
+        (another_configuration, r"config\.layer_norm_eps was 1e-12, is 0\.01"),
+    ],
+)
+def test_a_checkpoint_of_another_model_is_refused(tmp_path, change, named):
     train(tmp_path)
-    wider = small_model()
-    wider.classifier = torch.nn.Linear(16, 2, bias=False)
-    with pytest.raises(ValueError, match="weights was"):
-        train(tmp_path, model=wider)
-    with pytest.raises(ValueError, match="data was"):
-        fine_tune(
-            small_model(), small_tokenizer(), TEXTS[:-1], one_hot_targets(LABELS[:-1]), RECIPE, keep=tmp_path
-        )
+    other = small_model()
+    change(other)
+    with pytest.raises(ValueError, match=rf"{named}.*make the model anew with the same seed"):
+        train(tmp_path, model=other)
 
 
-def test_a_full_disk_is_said_and_the_checkpoints_before_stay_whole(monkeypatch, tmp_path):
-    save_file, files = resume.save_file, []
+def test_a_checkpoint_of_other_data_is_refused(tmp_path):
+    train(tmp_path)
+    for texts, labels in ((TEXTS[:-1], LABELS[:-1]), (TEXTS, [1 - label for label in LABELS])):
+        with pytest.raises(ValueError, match="data was"):
+            fine_tune(
+                small_model(),
+                small_tokenizer(),
+                texts,
+                one_hot_targets(labels),
+                RECIPE,
+                checkpoints=Checkpoints(tmp_path),
+            )
 
-    def full(tensors, path):
-        files.append(path)
-        if len(files) > 2:
-            raise OSError(28, "No space left on device")
-        save_file(tensors, path)
 
-    monkeypatch.setattr(resume, "save_file", full)
-    with pytest.raises(OSError, match=r"No space left on device.*Earlier ones are whole"):
-        train(tmp_path)
+def test_a_checkpoint_goes_with_its_model_wherever_that_was_loaded_from(tmp_path):
+    first, _ = train(tmp_path / "keep")
+    small_model().save_pretrained(tmp_path / "elsewhere")
+    second = type(first).from_pretrained(tmp_path / "elsewhere")
+    train(tmp_path / "keep", model=second)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+
+
+def test_a_full_disk_is_said_and_the_checkpoints_before_stay_whole(tmp_path):
+    ours, theirs = FORKS.Pipe()
+    process = FORKS.Process(target=train_until_nothing_can_be_written, args=(tmp_path, theirs))
+    process.start()
+    kind, message = ours.recv()
+    process.join()
+    assert kind == "OSError"
+    assert re.search(
+        rf"Could not write a checkpoint into {tmp_path}.*too large.*Earlier ones are whole", message
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["step-000003"]
-    monkeypatch.undo()
-    train(tmp_path)
+    assert is_whole(tmp_path / "step-000003")
+    resumed, _ = train(tmp_path)
+    straight, _ = train()
+    assert all(torch.equal(a, b) for a, b in zip(resumed.parameters(), straight.parameters(), strict=True))
+
+
+def test_a_folder_that_another_process_trains_with_is_refused_and_the_process_named(tmp_path):
+    ours, theirs = FORKS.Pipe()
+    process = FORKS.Process(target=train_and_wait, args=(tmp_path / "keep", theirs))
+    process.start()
+    number = ours.recv()
+    before = sorted(path.name for path in (tmp_path / "keep").iterdir())
+    with pytest.raises(InUseError, match=rf"keep is in use by process {number} on "):
+        train(tmp_path / "keep")
+    assert sorted(path.name for path in (tmp_path / "keep").iterdir()) == before
+    ours.send("go on")
+    process.join()
+    assert process.exitcode == 0
+    train(tmp_path / "keep")
+
+
+@pytest.mark.parametrize("every", [0, -1, 2.5, True, None])
+def test_steps_between_checkpoints_must_be_a_whole_number(tmp_path, every):
+    with pytest.raises(ValueError, match=f"1 or more whole steps, not {every}"):
+        Checkpoints(tmp_path, every=every)
+
+
+def test_a_folder_in_which_nothing_can_be_written_is_found_before_the_training(tmp_path):
+    (tmp_path / "file").write_text("")
+    steps = []
+    with pytest.raises(OSError, match="file"):
+        train(tmp_path / "file" / "keep", after_step=steps.append)
+    assert steps == []
+
+
+def test_the_folder_may_be_named_by_a_string(tmp_path):
+    train(str(tmp_path))
+    assert len(list(tmp_path.glob("step-*"))) == 2
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, torch.tensor, int], ids=lambda kind: kind.__name__)
+def test_a_score_may_be_a_number_of_any_library(tmp_path, kind):
+    _, table = train(tmp_path, validate=lambda model: kind(3))
+    assert table["score"].dropna().tolist() == [3.0, 3.0, 3.0]
+    _, again = train(tmp_path, validate=lambda model: kind(3))
+    assert again.equals(table)
 
 
 def test_an_interrupted_run_leaves_a_usable_model_and_goes_on(tmp_path):
@@ -145,11 +291,6 @@ def test_early_stopping_keeps_the_weights_of_the_best_epoch():
     model, table = train(recipe=dataclasses.replace(RECIPE, epochs=5), validate=validate, patience=2)
     assert table["score"].dropna().tolist() == [0.6, 0.8, 0.7, 0.8]
     assert all(torch.equal(value, weights[1][name]) for name, value in model.state_dict().items())
-
-
-def test_labels_out_of_range_are_named_with_their_row():
-    with pytest.raises(ValueError, match=r"Label 2 at row 1 is not among 0 to 1 \(2 such rows\)"):
-        one_hot_targets([0, 2, 1, -1])
 
 
 def test_the_history_counts_every_example_once(tmp_path):

@@ -1,0 +1,7 @@
+"""`python -m helpers.training.benchmark`."""
+
+import sys
+
+from helpers.training.benchmark.report import main
+
+sys.exit(main())
