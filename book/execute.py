@@ -1,195 +1,159 @@
 """Executes each chapter once: `python -m book.execute`.
 
-A chapter is executed again only when its code, a helper or a corpus that it uses, the lock or the profile changed.
-When only its prose changed, the new prose takes over the outputs that are there.
+A chapter is executed again only when something that decides its outputs has changed (`book.inputs`). When only
+its prose changed, the new prose takes over the outputs that are there. Each chapter is kept as it ends: what
+stops the run loses the chapter that runs, and no other.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
-import hashlib
-import json
 import os
-import re
-import shutil
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 import nbformat
-import pytest
-import yaml
 
+from book.contents import pages
+from book.errors import PublishError
 from book.files import write_if_changed
+from book.inputs import execution_key
+from book.kept import UNREADABLE, executed_notebook, same_cells, with_outputs
+from book.named import InputError
+from book.progress import Progress, known_seconds
+from book.run import BusyError, alone_in, kernel_environment, run_notebook
 
-CELL_TIMEOUT = 900  # seconds: a stuck cell ends, a slow machine does not
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 TRAINS = "store_sentiment_model("
 """A chapter that calls this trains the model that others load: it is executed before them."""
 
 
+class StoppedError(BaseException):
+    """A signal asks this run to stop."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.strsignal(number))
+        self.number = number
+
+
 def chapter_notebooks(root: Path) -> list[Path]:
-    """The notebooks of the table of contents, relative to `root`, in reading order."""
-    toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
-    names: list[str] = []
+    """The notebooks of the table of contents, relative to `root`, in reading order.
 
-    def collect(node: object) -> None:
-        if isinstance(node, dict):
-            names.extend(node[key] for key in ("root", "file") if key in node)
-            for value in node.values():
-                collect(value)
-        elif isinstance(node, list):
-            for value in node:
-                collect(value)
-
-    collect(toc)
-    return [path for name in names if (root / (path := Path(f"{name}.ipynb"))).exists()]
-
-
-def helper_sources(code: str, root: Path) -> list[Path]:
-    """The files of `helpers` that `code` imports, directly or through other helpers, sorted.
-
-    A helper's own assets (`helpers/assets/NAME.*` of `helpers/NAME.py`) are among them.
+    Raises:
+        PublishError: `_toc.yml` is no table of contents.
     """
-    found: set[Path] = set()
-    pending = _imported_helpers(code, root)
-    while pending:
-        path = pending.pop()
-        if path not in found:
-            found.add(path)
-            pending |= _imported_helpers(path.read_text(encoding="utf-8"), root)
-    assets = {asset for path in found for asset in (root / "helpers" / "assets").glob(f"{path.stem}.*")}
-    return sorted(found | assets)
-
-
-def _imported_helpers(code: str, root: Path) -> set[Path]:
-    python = "\n".join(re.sub(r"^(\s*)[%!].*", r"\1pass", line) for line in code.splitlines())
-    modules: set[str] = set()
-    for node in ast.walk(ast.parse(python)):
-        if isinstance(node, ast.Import):
-            modules.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            modules.add(node.module)
-            modules.update(f"{node.module}.{alias.name}" for alias in node.names)
-    files = {root / (module.replace(".", "/") + ".py") for module in modules if module.startswith("helpers.")}
-    return {path for path in files if path.exists()}
-
-
-def data_files(code: str, root: Path) -> list[Path]:
-    """The corpora and data cards that `code` reads by `helpers.corpora`."""
-    endings = {"read_corpus": ".jsonl", "data_card": ".md"}
-    found = re.findall(r"\b(read_corpus|data_card)\(\"(\w+)\"\)", code)
-    return sorted({root / "data" / f"{name}{endings[function]}" for function, name in found})
-
-
-def execution_key(notebook: nbformat.NotebookNode, root: Path) -> str:
-    """A digest of everything that decides the outputs: code, helpers, data, lock, torch's pin, profile.
-
-    The set-up cell is left out: it installs elsewhere what is here already.
-    """
-    code = [cell for cell in notebook.cells if cell.cell_type == "code" and "setup" not in _tags(cell)]
-    digest = hashlib.sha256()
-    for cell in code:
-        digest.update(json.dumps([cell.source, "raises-exception" in _tags(cell)]).encode())
-    files = helper_sources("\n".join(cell.source for cell in code), root)
-    files += data_files("\n".join(cell.source for cell in code), root)
-    for path in [*files, root / "requirements.txt", root / "Makefile"]:
-        text = path.read_text(encoding="utf-8")
-        if path.name == "Makefile":
-            text = next(line for line in text.splitlines() if line.startswith("TORCH"))
-        digest.update(f"{path.relative_to(root)}\n{text}".encode())
-    for variable in ("COURSE_PROFILE", "COURSE_WEIGHTS"):
-        digest.update(os.environ.get(variable, "").encode())
-    return digest.hexdigest()
+    return [path for name in pages(root / "_toc.yml") if (root / (path := Path(f"{name}.ipynb"))).is_file()]
 
 
 def build_folder(root: Path) -> Path:
     """Where this profile's notebooks are kept: the `gpu` profile leaves those of the `cpu` profile alone."""
-    return root / "build" / "gpu" if _profile_name() == "gpu" else root / "build"
+    gpu = os.environ.get("COURSE_PROFILE", "cpu") == "gpu"
+    return root / "build" / "gpu" if gpu else root / "build"
 
 
-def _profile_name() -> str:
-    return os.environ.get("COURSE_PROFILE", "cpu")
+def _source(root: Path, path: Path) -> tuple[nbformat.NotebookNode, str]:
+    """A chapter as it stands now, and its key.
 
-
-def _tags(cell: nbformat.NotebookNode) -> list[str]:
-    return cell.metadata.get("tags", [])
-
-
-def with_outputs(source: nbformat.NotebookNode, executed: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The source's cells with the outputs of the executed code cells, in order."""
-    outputs = iter([cell for cell in executed.cells if cell.cell_type == "code"])
-    for cell in source.cells:
-        if cell.cell_type == "code":
-            done = next(outputs)
-            cell.outputs, cell.execution_count = done.outputs, done.execution_count
-            cell.metadata["execution"] = done.metadata.get("execution", {})
-    source.metadata = {**executed.metadata, **source.metadata}
-    return source
-
-
-class _Passed:
-    """Collects which notebooks pytest saw pass."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.paths: set[Path] = set()
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "call" and report.passed:
-            self.paths.add((self.root / report.nodeid.partition("::")[0]).resolve())
+    Raises:
+        InputError: it is no notebook, or what it runs or reads cannot be seen.
+    """
+    try:
+        source = nbformat.read(root / path, as_version=4)
+    except UNREADABLE as error:
+        raise InputError(f"it is no notebook: {str(error)[:200]}") from error
+    return source, execution_key(source, root)
 
 
 def execute(root: Path) -> bool:
     """Brings `executed` of the build folder up to date; returns whether every chapter is.
 
     A chapter that fails keeps its last good output there, but the build stops.
+
+    Raises:
+        BusyError: another process executes the chapters of this clone.
     """
-    build = build_folder(root)
-    stale: dict[Path, str] = {}
+    with alone_in(build_folder(root)):
+        return _execute(root, build_folder(root))
+
+
+def _execute(root: Path, build: Path) -> bool:
+    stale: dict[Path, float | None] = {}
+    faults: dict[Path, str] = {}
     for path in chapter_notebooks(root):
-        source = nbformat.read(root / path, as_version=4)
-        key = execution_key(source, root)
-        done = build / "executed" / path
-        executed = nbformat.read(done, as_version=4) if done.exists() else None
-        if executed is None or executed.metadata.get("course_key") != key:
-            stale[path] = key
-            target = build / "running" / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(root / path, target)
+        try:
+            source, key = _source(root, path)
+        except InputError as error:
+            faults[path] = str(error)
+            continue
+        executed = executed_notebook(build / "executed" / path)
+        if executed is None or executed.metadata.get("course_key") != key or not same_cells(source, executed):
+            stale[path] = known_seconds(executed)
         else:
-            write_if_changed(done, nbformat.writes(with_outputs(source, executed)))
-    if not stale:
-        print("   every chapter's output is up to date")
-        return True
-
+            write_if_changed(build / "executed" / path, nbformat.writes(with_outputs(source, executed)))
     order = sorted(stale, key=lambda path: TRAINS not in (root / path).read_text(encoding="utf-8"))
-    print(f"   to execute: {', '.join(path.stem for path in order)}", flush=True)
-    passed = _run([build / "running" / path for path in order], root)
-    for path, key in stale.items():
-        running = build / "running" / path
-        if running.resolve() in passed:
-            notebook = nbformat.read(running, as_version=4)
-            notebook.metadata["course_key"] = key
-            write_if_changed(build / "executed" / path, nbformat.writes(notebook))
-    failed = [path for path in stale if (build / "running" / path).resolve() not in passed]
-    for path in failed:
-        print(f"   FAILED: {path} (the error is above; what ran is in {build / 'running'})", file=sys.stderr)
-    return not failed
+    if order:
+        faults |= _run_all(order, {path.stem: seconds for path, seconds in stale.items()}, root, build)
+    elif not faults:
+        print("   every chapter's output is up to date")
+    for path, fault in faults.items():
+        print(f"   FAILED: {path}: {fault}", file=sys.stderr)
+    return not faults
 
 
-def _run(notebooks: list[Path], root: Path) -> set[Path]:
-    # threads that wait spin briefly, then sleep: on busy cores a pair that spins on is ten times slower
-    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
-    if _profile_name() == "cpu":
-        os.environ["PYTHONPATH"] = os.pathsep.join(
-            [str(root / "book" / "no_network"), *filter(None, [os.environ.get("PYTHONPATH")])]
-        )
-    running = build_folder(root) / "running"
-    recorder = _Passed(running)
-    options = ["--nbmake", "--overwrite", f"--nbmake-timeout={CELL_TIMEOUT}", "-q", "--durations=0"]
-    options += ["-p", "no:cacheprovider", f"--rootdir={running}", "-c", os.devnull]
-    pytest.main([*options, *map(str, notebooks)], plugins=[recorder])
-    return recorder.paths
+def _run_all(
+    order: list[Path], expected: dict[str, float | None], root: Path, build: Path
+) -> dict[Path, str]:
+    """Executes chapters and keeps each that passes; returns why the others did not."""
+    print(f"   nbmake executes {', '.join(path.stem for path in order)}", flush=True)
+    progress, faults = Progress(expected), {}
+    with kernel_environment(root) as settings:
+        try:
+            for path in order:
+                progress.begin(path.stem)
+                fault, report = _run_one(path, settings, progress, root, build)
+                progress.end("FAILED" if fault else "")
+                if fault:
+                    faults[path] = fault
+                    progress.say(report)
+        except BaseException:
+            kept = order.index(path) - len(faults)
+            progress.say(
+                f"   stopped in {path.stem}; of {len(order)} chapters {kept} were executed and are kept"
+            )
+            raise
+        finally:
+            progress.close()
+    return faults
+
+
+def _run_one(
+    path: Path, settings: dict[str, str], progress: Progress, root: Path, build: Path
+) -> tuple[str, str]:
+    """Executes a chapter and keeps it; returns what went wrong and nbmake's report, both empty where nothing."""
+    running = build / "running"
+    try:
+        source, key = _source(root, path)
+        write_if_changed(running / path, nbformat.writes(source))
+        report = run_notebook(path, running, settings, progress.tick if progress.live else None)
+        if report is not None:
+            return f"the error is above; what ran is in {running}", report
+        notebook = executed_notebook(running / path)
+        if notebook is None or not same_cells(source, notebook):
+            return "not all of its cells were executed; it is not kept", ""
+        if _source(root, path)[1] != key:
+            return (
+                "its code, or a file that it uses, changed while it ran; it is not kept, run this again",
+                "",
+            )
+    except InputError as error:
+        return str(error), ""
+    notebook.metadata["course_key"] = key
+    write_if_changed(build / "executed" / path, nbformat.writes(notebook))
+    return "", ""
 
 
 def glued(notebook: nbformat.NotebookNode) -> dict[str, str]:
@@ -203,17 +167,21 @@ def glued(notebook: nbformat.NotebookNode) -> dict[str, str]:
 
 
 def costs(root: Path) -> list[tuple[str, str, str]]:
-    """Each executed chapter with its time and peak memory, in words."""
+    """Each executed chapter with its time and peak memory, in words; empty where it did not record them."""
     rows = []
     for path in chapter_notebooks(root):
         values = glued(nbformat.read(build_folder(root) / "executed" / path, as_version=4))
-        rows.append((path.stem, values["cost_time"], values["cost_memory"]))
+        rows.append((path.stem, values.get("cost_time", ""), values.get("cost_memory", "")))
     return rows
 
 
-def obstacle() -> str | None:
-    """Why the chapters cannot run with this profile and these weights, or None; brings the weights."""
-    from helpers.checkpoints import checkpoint_folder
+def bring_encoder() -> str | None:
+    """Brings the weights of this profile's encoder, by download where the profile takes them from the Hub.
+
+    Returns:
+        Why the chapters cannot run with this profile and these weights, or None.
+    """
+    from helpers.materials.checkpoints import checkpoint_folder
     from helpers.profile import current_profile
 
     try:
@@ -223,15 +191,30 @@ def obstacle() -> str | None:
     return None
 
 
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)  # the processes are being ended already
+    raise StoppedError(number)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="folder of _toc.yml")
     root = parser.parse_args().root.resolve()
-    if _profile_name() != "cpu" and (reason := obstacle()):
-        print(f"   {reason}", file=sys.stderr)
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup asks
+            signal.signal(number, _stop)
+    try:
+        if reason := bring_encoder():
+            print(f"   {reason}", file=sys.stderr)
+            return 2
+        if not execute(root):
+            return 1
+    except (BusyError, PublishError) as error:
+        print(f"   {error}", file=sys.stderr)
         return 2
-    if not execute(root):
-        return 1
+    except StoppedError as stopped:
+        return 128 + stopped.number
     for chapter, seconds, memory in costs(root):
         print(f"   {chapter:20} {seconds:>14}  {memory:>8}")
     return 0

@@ -48,7 +48,9 @@ def test_the_sentence_names_the_time_and_leads_to_the_chapter():
 
 
 def test_the_training_is_the_longest_cell_of_the_chapter_that_keeps_the_model(tmp_path):
-    (tmp_path / "_toc.yml").write_text("root: chapters/one\nchapters:\n  - file: chapters/two\n")
+    (tmp_path / "_toc.yml").write_text(
+        "format: jb-book\nroot: chapters/one\nchapters:\n  - file: chapters/two\n"
+    )
     executed = tmp_path / "executed"
     assert training(tmp_path, executed) is None
     one = new_notebook(cells=[timed("long", 500)])
