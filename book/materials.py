@@ -7,12 +7,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from helpers.checkpoints import CHECKPOINTS, CheckpointError, checkpoint_folder
+from helpers.materials.cache import CacheError
+from helpers.materials.checkpoints import CHECKPOINTS, CheckpointError, checkpoint_folder
+from helpers.materials.reviews import ReviewsError, fetch_reviews
 from helpers.quiet import quiet
-from helpers.reviews import ReviewsError, fetch_reviews
 
 ROOT = Path(__file__).resolve().parent.parent
-ROLES = ("minilm", "smollm2")
+ROLES = tuple(role for role, checkpoint in CHECKPOINTS.items() if checkpoint.package)
 """The checkpoints that come with pip."""
 
 
@@ -57,7 +58,7 @@ def main() -> int:
     try:
         found = {role: weights_folder(role) / "model.safetensors" for role in ROLES}
         found["reviews"] = fetch_reviews()
-    except (CheckpointError, ReviewsError, subprocess.CalledProcessError) as error:
+    except (CacheError, CheckpointError, ReviewsError, subprocess.CalledProcessError) as error:
         print(f"   {error}", file=sys.stderr)
         return 1
     for name, path in found.items():

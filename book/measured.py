@@ -90,7 +90,8 @@ def costs_table(chapters: list[Executed], page: str) -> str:
     for chapter in chapters:
         seeds = ", ".join(map(str, chapter.seeds)) or "none"
         values = chapter.values
-        rows.append(f"| {_link(chapter, page)} | {values['cost_time']} | {values['cost_memory']} | {seeds} |")
+        time, memory = (_as_text(values[name]) for name in ("cost_time", "cost_memory"))
+        rows.append(f"| {_link(chapter, page)} | {time} | {memory} | {seeds} |")
     return "\n".join(rows)
 
 
@@ -98,7 +99,7 @@ def versions(chapters: list[Executed]) -> str:
     """What the chapters were computed with: one line where it is the same for all."""
     found: dict[str, list[str]] = {}
     for chapter in chapters:
-        found.setdefault(chapter.values["cost_versions"], []).append(chapter.title)
+        found.setdefault(_as_text(chapter.values["cost_versions"]), []).append(chapter.title)
     if len(found) == 1:
         return f"Every chapter ran with {next(iter(found))}."
     return "\n".join(f"- {', '.join(titles)}: {versions}" for versions, titles in found.items())
@@ -111,9 +112,13 @@ def figures_table(chapters: list[Executed], headlines: list[dict[str, str]], pag
     for headline in headlines:
         chapter = known.get(headline["chapter"])
         if chapter is None:
-            continue
+            raise MeasuredError(
+                f"headlines.yml: {headline['chapter']}, of {headline['figure']!r}, is no executed chapter."
+            )
         try:
-            here = headline["here"].format(**chapter.values)
+            here = headline["here"].format_map(
+                {name: _as_text(value) for name, value in chapter.values.items()}
+            )
         except KeyError as missing:
             raise MeasuredError(
                 f"headlines.yml: {headline['chapter']} recorded no value {missing} for {headline['figure']!r}."
@@ -124,6 +129,11 @@ def figures_table(chapters: list[Executed], headlines: list[dict[str, str]], pag
             f"{headline['published']} {source} | {headline['why']} |"
         )
     return "\n".join(rows)
+
+
+def _as_text(value: str) -> str:
+    """Markdown that shows a recorded value as it is: none of its signs is read as markup or ends a cell."""
+    return re.sub(r"([\\`*_{}\[\]<>#|~$&!])", r"\\\1", " ".join(value.split()))
 
 
 def _link(chapter: Executed, page: str) -> str:

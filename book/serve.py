@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import errno
 import functools
+import os
 import sys
+from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -13,7 +15,19 @@ HOST = "127.0.0.1"
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
-    """Serves files without caching, so that a rebuilt page shows at once, and without a line a request."""
+    """Serves files without caching, so that a rebuilt page shows at once, and without a line a request.
+
+    What is no file of the site is not found: there are no lists of folders.
+    """
+
+    def translate_path(self, path: str) -> str:
+        """The file that an address names; one that no file can have leads to nothing."""
+        found = super().translate_path(path)
+        return str(Path(self.directory, "no such page")) if "\0" in found else found
+
+    def list_directory(self, path: str | os.PathLike[str]) -> None:
+        """Say of a folder that there is no such page."""
+        self.send_error(HTTPStatus.NOT_FOUND, "There is no such page")
 
     def end_headers(self) -> None:
         """Add the header that keeps browsers from caching."""
@@ -24,13 +38,24 @@ class QuietHandler(SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
+class Server(ThreadingHTTPServer):
+    """A server that lets a room of readers wait in line: the library turns away all but five."""
+
+    request_queue_size = 128
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Print what went wrong, unless a reader left in the middle, which is no error."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
 def make_server(folder: Path, port: int) -> ThreadingHTTPServer:
     """A server of ``folder`` on 127.0.0.1, bound but not yet running; port 0 takes a free one.
 
     Raises:
         OSError: the port cannot be taken.
     """
-    return ThreadingHTTPServer((HOST, port), functools.partial(QuietHandler, directory=str(folder)))
+    return Server((HOST, port), functools.partial(QuietHandler, directory=str(folder)))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -24,6 +24,9 @@ from helpers.results import Cost
 LONG = 20
 """Seconds from which on a cell says how long it takes before it is run."""
 
+REMOVED = "remove-cell"
+"""The tag of cells that only record a figure for the page: no reader needs them."""
+
 MANIFEST = "edition.json"
 """Which source each notebook was made from: by it a learner's copy is compared with a newer edition."""
 
@@ -59,6 +62,8 @@ def learner_notebook(
     cells: list[NotebookNode] = []
     before = None
     for cell in notebook.cells:
+        if REMOVED in cell.metadata.get("tags", []):
+            continue
         if cell.cell_type == "markdown":
             cells.append(new_markdown_cell(plain.text(cell.source), id=cell.id))
         else:

@@ -21,10 +21,10 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-import helpers.checkpoints
-from helpers.checkpoints import CHECKPOINTS
+from helpers.materials import checkpoints
+from helpers.materials.checkpoints import CHECKPOINTS
 from helpers.tokens import check_text
-from helpers.training import length_bucketed_batches
+from helpers.training.batches import length_bucketed_batches
 
 APPLICATIONS = Path(__file__).parents[2] / "chapters" / "10_applications"
 WORDS = [
@@ -81,7 +81,7 @@ def hub(monkeypatch, tmp_path):
         asked.append(role)
         return tmp_path / role
 
-    monkeypatch.setattr(helpers.checkpoints, "checkpoint_folder", folder)
+    monkeypatch.setattr(checkpoints, "checkpoint_folder", folder)
     return SimpleNamespace(folder=folder, asked=asked)
 
 

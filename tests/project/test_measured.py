@@ -1,16 +1,28 @@
 """The page Measured: what it promises is what the notebooks recorded."""
 
+import dataclasses
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
+from bs4 import BeautifulSoup
+from markdown_it import MarkdownIt
+from mdit_py_plugins.dollarmath import dollarmath_plugin
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from book import publish
 from book.execute import chapter_notebooks
-from book.measured import HEADLINES, MeasuredError, executed_chapters, figures_table, filled
+from book.measured import (
+    HEADLINES,
+    MeasuredError,
+    costs_table,
+    executed_chapters,
+    figures_table,
+    filled,
+    versions,
+)
 
 ROOT = Path(__file__).parents[2]
 RECORDED = {
@@ -74,6 +86,35 @@ def test_a_headline_stands_beside_the_published_figure_and_its_source(root):
 def test_a_headline_that_no_notebook_recorded_is_named(root):
     with pytest.raises(MeasuredError, match=r"chapters/part/one recorded no value 'recall'"):
         figures_table(executed_chapters(root), [{**HEADLINE, "here": "{recall}"}], "chapters/measured")
+
+
+def test_a_headline_of_a_chapter_that_was_not_executed_is_named(root):
+    with pytest.raises(MeasuredError, match=r"chapters/part/oen, of 'score', is no executed chapter"):
+        figures_table(executed_chapters(root), [{**HEADLINE, "chapter": "chapters/part/oen"}], "chapters/m")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["<script>alert(1)</script>", "<b>0.8</b>", "0.8 | 0.9", "*0.8*", "[SEP]", "a_b_c", "`x`", "$1 and $2", "&amp;",
+     "\\|", "{cite}`x`", "![a](b)", "0.81", "a\nb"],
+)  # fmt: skip
+def test_a_recorded_value_is_shown_as_it_is_and_never_read_as_markup(root, value):
+    [chapter] = executed_chapters(root)
+    values = dict.fromkeys(chapter.values, value)
+    chapter = dataclasses.replace(chapter, values=values)
+    page = "chapters/measured"
+    tables = [
+        costs_table([chapter], page),
+        versions([chapter]),
+        figures_table([chapter], [{**HEADLINE, "here": "{score}"}], page),
+    ]
+    shown = " ".join(value.split())
+    for text in tables:
+        html = MarkdownIt("gfm-like", {"linkify": False}).use(dollarmath_plugin).render(text)
+        soup = BeautifulSoup(html, "html.parser")
+        assert not soup.find_all(["script", "b", "em", "img", "eq"])
+        places = [cell.get_text() for cell in soup.find_all("td")] or [soup.get_text().strip()]
+        assert shown in places or f"Every chapter ran with {shown}." in places
 
 
 def test_an_unknown_mark_is_named(root):

@@ -64,7 +64,7 @@ def typed_figures(source: str, settings: set[float]) -> list[str]:
 
 def numbers(code: str) -> set[float]:
     """Every number that stands in the code."""
-    python = "\n".join(line for line in code.splitlines() if not line.lstrip().startswith(("%", "!")))
+    python = "\n".join(line for line in code.splitlines() if not line.startswith(("%", "!")))
     return {
         float(node.value)
         for node in ast.walk(ast.parse(python))

@@ -90,6 +90,6 @@ def test_the_caches_follow_the_lock_and_the_sources():
     text = (ROOT / ".github/workflows/test.yml").read_text()
     key = re.search(r"^ +key: (.+)$", text, re.MULTILINE)[1]
     assert re.findall(r"'([^']+)'", key) == [
-        "requirements.txt", "chapters/**", "helpers/**", "data/**", "book/execute.py",
+        "requirements.txt", "chapters/**", "helpers/**", "data/**", "book/kernel/**",
     ]  # fmt: skip
     assert "cache-dependency-path: requirements.txt" in text

@@ -11,9 +11,9 @@ import statistics
 import torch
 from playwright.sync_api import Browser, sync_playwright
 
-from helpers import bertviz_offline
 from helpers.attention import Attention
-from helpers.attention_view import attention_view
+from helpers.viewer import bertviz_offline
+from helpers.viewer.attention_view import attention_view
 
 ROUNDS = 5
 TOKENS = 64

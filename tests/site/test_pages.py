@@ -135,6 +135,18 @@ def test_a_page_does_not_scroll_sideways(visit: Look, page: str, width: int, the
     assert seen.sideways == 0, seen.widest
 
 
+@every_page
+def test_code_and_printed_text_are_seen_whole_at_1280_pixels(visit: Look, page: str) -> None:
+    assert visit(page, 1280, "light").cut == []
+
+
+@in_every_view
+def test_neighbouring_cells_of_a_table_stand_8_pixels_apart(
+    visit: Look, page: str, width: int, theme: str
+) -> None:
+    assert visit(page, width, theme).crowded == []
+
+
 @in_every_view
 def test_axe_finds_nothing_serious_or_critical(visit: Look, page: str, width: int, theme: str) -> None:
     assert visit(page, width, theme).violations == []

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import copy
+import html as html_module
+import io
 import json
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+import torch
+from tqdm import tqdm
 
-from book.publish import FIGURE, WIDGET, PublishError, pages, publish, publishable
+from book.contents import pages
+from book.errors import PublishError
+from book.figures import FIGURE
+from book.outputs import WIDGET
+from book.publish import publish, publishable
+from helpers.attention import Attention
+from helpers.viewer.attention_view import attention_view
+from helpers.viewer.bertviz_offline import head_view
 
 ALT = "Two bars; the second is twice as high as the first."
 
@@ -184,6 +196,31 @@ def test_chatter_on_stderr_is_refused_and_quoted() -> None:
         published(stderr("UserWarning: look\n  more\n"))
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["UserWarning: a | b | 3/4 [see docs]", "Warning: 3%| of 1/2 [00:01]", "x | y | 1/10 [00:01<00:09]"],
+)
+def test_a_warning_that_resembles_a_progress_bar_is_chatter(text: str) -> None:
+    with pytest.raises(PublishError, match="wrote to stderr"):
+        published(stderr(text))
+
+
+def test_every_bar_of_tqdm_is_a_progress_bar() -> None:
+    written = io.StringIO()
+    for options in (
+        {},
+        {"desc": "Map | reviews"},
+        {"desc": "a", "unit": "B", "unit_scale": True},
+        {"ascii": True},
+    ):
+        with tqdm(total=40_000, file=written, mininterval=0, **options) as bar:
+            bar.update(1)
+            bar.set_postfix(loss=0.5)
+            bar.update(39_999)
+    assert written.getvalue().count("/") > 8
+    assert published(stderr(written.getvalue())) == []
+
+
 @pytest.mark.parametrize("tag", ["expected-stderr", "raises-exception"])
 def test_stderr_that_the_reader_should_see_stays(tag: str) -> None:
     output = stderr("UserWarning: look\n")
@@ -223,6 +260,117 @@ def test_a_frame_loads_late_and_must_have_a_title() -> None:
         published(shown(text__html="<iframe srcdoc='<p title=\"inside\">x</p>'></iframe>"))
 
 
+def test_a_frame_in_capitals_is_a_frame_too() -> None:
+    (only,) = published(shown(text__html="<IFRAME TITLE='Head view' SRCDOC='x'></IFRAME>"))
+    assert Elements(only["data"]["text/html"]).all("iframe")[0]["loading"] == "lazy"
+    with pytest.raises(PublishError, match="cell 1: an <iframe> has no title"):
+        published(shown(text__html="<IFRAME src='page.html'></IFRAME>"))
+
+
+@pytest.mark.parametrize("attributes", ["", "alt", 'alt=""', 'alt=" "', 'title="A cat"'])
+def test_an_image_without_alternative_text_is_refused(attributes: str) -> None:
+    with pytest.raises(PublishError, match="cell 1: an <img> has no alternative text"):
+        published(shown(text__html=f'<p><IMG src="cat.png" {attributes}></p>'))
+
+
+def test_a_picture_without_alternative_text_is_refused_and_one_with_it_is_not() -> None:
+    picture = shown(image__png="aGVsbG8=", text__plain="<Figure>")
+    with pytest.raises(PublishError, match=r"cell 1: an image has no alternative text.*mystnb\.image\.alt"):
+        published(picture)
+    described = cell(picture)
+    described["metadata"]["mystnb"] = {"image": {"alt": "A cat on a mat."}}
+    assert publishable(notebook(described), "x")["cells"][0]["outputs"] == [picture]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_figure_with_a_number_that_json_lacks_is_refused_by_its_cell(number: float) -> None:
+    with pytest.raises(PublishError, match="chapters/x, cell 1: a figure holds NaN or infinity"):
+        published(plot(data=[{"type": "bar", "y": [1, number]}]))
+
+
+RUNS = [
+    "<script>alert(1)</script>",
+    "<SCRIPT src=//x></SCRIPT>",
+    "<img alt=x src=x onerror=alert(1)>",
+    "<img alt=x src=x ONERROR = alert(1)>",
+    "<img/alt='x'/src='x'/onerror=alert(1)>",
+    "<img alt=x src=x\nonerror\n=\nalert(1)>",
+    '<p title="a"onclick="alert(1)">x</p>',
+    "<p title='>' onmouseover=alert(1)>x</p>",
+    "<p =onclick=alert(1)>x</p>",
+    '<p "onclick=alert(1)>x</p>',
+    "<svg onload=alert(1)></svg>",
+    "<svg><style><img alt=x src=x onerror=alert(1)></style></svg>",
+    "<math><mtext></mtext></math>",
+    '<a href="javascript:alert(1)">x</a>',
+    '<a href=" java\tscript:alert(1)">x</a>',
+    "<a href=&#106;avascript:alert(1)>x</a>",
+    '<a href="data:text/html,<script>alert(1)</script>">x</a>',
+    '<iframe title="x" src="data:text/html;base64,AAAA"></iframe>',
+    "<iframe title='x' srcdoc='<script>alert(1)</script>'></iframe>",
+    "<iframe title='x' srcdoc='&lt;script&gt;alert(1)&lt;/script&gt;'></iframe>",
+    "<object data=x></object>",
+    "<embed src=x>",
+    "<base href=//x>",
+    "<link rel=stylesheet href=//x>",
+    "<meta http-equiv=refresh content=0>",
+    "<form action=//x><button>x</button></form>",
+    "<template><script>alert(1)</script></template>",
+    "<noscript><p title='</noscript><img alt=x src=x onerror=alert(1)>'></noscript>",
+    "<!--><img alt=x src=x onerror=alert(1)>-->",
+    "<!-- x --!><img alt=x src=x onerror=alert(1)>",
+    "<!doctype html>",
+    "<![CDATA[x]]>",
+    "<?xml version='1.0'?>",
+    "<style>a</style x><img alt=x src=x onerror=alert(1)>",
+    "<style>a{}",
+    "<STYLE><b></STYLE>",
+    "<img alt=x src=x onerror=alert(1)",
+    "<p title='",
+    "</script",
+]
+
+
+@pytest.mark.parametrize("text", RUNS)
+@pytest.mark.parametrize("place", ["{}", "<table><tr><td>{}</td></tr></table>", "<div>\n{}"])
+def test_html_that_could_run_something_is_refused_by_its_cell(text: str, place: str) -> None:
+    with pytest.raises(PublishError, match="chapters/x, cell 1: "):
+        published(shown(text__html=place.format(text), text__plain="x"))
+
+
+@pytest.mark.parametrize("text", RUNS[:4])
+def test_markdown_and_script_outputs_run_nothing_either(text: str) -> None:
+    with pytest.raises(PublishError, match="cell 1"):
+        published(shown(text__markdown=f"# Title\n\n{text}"))
+    with pytest.raises(PublishError, match="cell 1: an output is a script"):
+        published(shown(application__javascript="alert(1)"))
+
+
+@pytest.mark.parametrize(
+    "text", ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "a <b", "x < y & z"]
+)
+def test_a_table_with_a_hostile_text_is_refused_when_its_style_does_not_escape(text: str) -> None:
+    frame = pd.DataFrame({"text": [text], "rating": [0.5]})
+    safe = [frame._repr_html_(), frame.style.format(escape="html").to_html()]
+    for html in safe:
+        (only,) = published(shown(text__html=html))
+        assert Elements(only["data"]["text/html"]).all("td")[0]["text"].strip() == text
+    with pytest.raises(PublishError, match="escape='html'"):
+        published(shown(text__html=frame.style.to_html()))
+
+
+def test_the_courses_own_views_keep_their_scripts() -> None:
+    attention = attention_of_two_words()
+    for view in (attention_view(attention), head_view(attention)):
+        (only,) = published(shown(text__html=view.data))
+        assert "<script>" in html_module.unescape(only["data"]["text/html"])
+
+
+def attention_of_two_words() -> Attention:
+    weights = torch.full((1, 2, 3, 3), 1 / 3)
+    return Attention(["[CLS]", "film", "[SEP]"], [0, 0, 0], weights)
+
+
 def test_the_set_up_cell_is_folded_and_keeps_its_output() -> None:
     output = {"output_type": "stream", "name": "stdout", "text": "profile cpu"}
     result = publishable(notebook(cell(output, tags=("setup",)), cell()), "x")
@@ -240,8 +388,7 @@ def test_a_cell_that_was_not_executed_is_refused_but_an_empty_one_is_not() -> No
 
 def test_everything_else_passes_unchanged() -> None:
     outputs = [
-        shown(text__html="<table><tr><td>1</td></tr></table>", text__plain="1"),
-        shown(image__png="aGVsbG8="),
+        shown(text__html='<p>1 &lt; 2 <mark style="color:red">x</mark></p>', text__plain="1"),
         {"output_type": "stream", "name": "stdout", "text": ["a\n", "b\n"]},
         {"output_type": "execute_result", "execution_count": 1, "metadata": {}, "data": {"text/plain": "2"}},
         {
@@ -314,6 +461,22 @@ def test_a_page_that_does_not_exist_is_named(root: Path) -> None:
 def test_pages_are_read_in_order_through_parts_and_sections(tmp_path: Path) -> None:
     toc = tmp_path / "_toc.yml"
     toc.write_text(
-        "root: a\nparts:\n- caption: P\n  chapters:\n  - file: b.ipynb\n    sections:\n    - file: c\n  - file: d.md\n"
+        "format: jb-book\nroot: a\nparts:\n- caption: P\n  chapters:\n  - file: b.ipynb\n    sections:\n    - file: c\n  - file: d.md\n"
     )
     assert pages(toc) == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "- a", "chapters: []", "root: a\nchapters: [", "format: jb-book\nroot: a\nchaptres:\n- file: b"],
+)
+def test_a_table_of_contents_that_cannot_be_read_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "_toc.yml").write_text(content)
+    with pytest.raises(PublishError, match=r"_toc\.yml is not a table of contents"):
+        pages(tmp_path / "_toc.yml")
+
+
+def test_pages_named_by_a_pattern_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: a\nchapters:\n- glob: b*\n")
+    with pytest.raises(PublishError, match=r"b\* is a pattern"):
+        pages(tmp_path / "_toc.yml")

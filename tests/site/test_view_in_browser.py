@@ -5,6 +5,7 @@ import dataclasses
 import re
 import xml.etree.ElementTree as ElementTree
 from io import BytesIO
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ import torch
 from PIL import Image
 
 from helpers.attention import Attention
-from helpers.attention_view import attention_view
+from helpers.viewer.attention_view import attention_view
+from helpers.viewer.heatmap import attention_heatmap
 
 STORED = 1 / 510 + 1e-6
 SHOWN = 0.0005 + STORED
@@ -22,6 +24,7 @@ TOKENS = ["[CLS]", "un", "##fair", "film", "[SEP]", "no", "[SEP]", "[PAD]"]
 TYPES = [0, 0, 0, 0, 0, 1, 1, 0]
 MASK = [1, 1, 1, 1, 1, 1, 1, 0]
 WORDS = [None, 0, 0, 1, None, 0, None, None]
+SPECIAL = [token in ("[CLS]", "[SEP]", "[PAD]") for token in TOKENS]
 
 
 def made(seed=0, layers=3, heads=2, d_k=4):
@@ -29,7 +32,7 @@ def made(seed=0, layers=3, heads=2, d_k=4):
     queries, keys = 2 * torch.randn(2, layers, heads, len(TOKENS), d_k, generator=generator)
     scores = queries @ keys.transpose(-2, -1) / d_k**0.5
     weights = scores.masked_fill(~torch.tensor(MASK, dtype=torch.bool), -torch.inf).softmax(-1)
-    return Attention(TOKENS, TYPES, weights, MASK, WORDS, queries=queries, keys=keys)
+    return Attention(TOKENS, TYPES, weights, MASK, WORDS, queries=queries, keys=keys, special=SPECIAL)
 
 
 FIRST, SECOND = made(0), made(1)
@@ -162,6 +165,28 @@ def test_pieces_become_words_weights_to_them_added_and_from_them_averaged(show):
     columns = np.column_stack([weights[:, 0], weights[:, 1] + weights[:, 2], weights[:, 3:]])
     expected = np.vstack([columns[0], (columns[1] + columns[2]) / 2, columns[3:]])
     np.testing.assert_allclose(numbers, expected, atol=0.0005 + 2 * STORED)
+
+
+def test_pieces_of_a_character_become_the_character(show):
+    tokens = ["<s>", "Ġ", "ðŁĺ", "į", "Ã©", "t", "Ã©"]  # " 😍été" in bytes, the first character cut in two
+    weights = torch.full((1, 1, 7, 7), 1 / 7)
+    words, special = [None, 0, 0, 0, 1, 1, 1], [True, *[False] * 6]
+    page = show(
+        attention_view(Attention(tokens, [0] * 7, weights, word_ids=words, special=special, byte_level=True))
+    )
+    assert table(page)[1] == ["<s>", "Ġ", "😍⋯", "⋯😍", "é", "t", "é"]
+    page.locator("[data-part=words]").check()
+    assert table(page)[1] == ["<s>", "😍", "été"]
+
+
+def test_a_heat_map_shows_every_token_on_its_axes(show):
+    tokens = ["<s>", "$x$", "&lt;", "</s>", "<b>x</b>"]
+    fig = attention_heatmap(np.full((1, 5, 5), 0.2), tokens, title="t", alt="a")
+    page = show(SimpleNamespace(data=fig.to_html(include_plotlyjs=True, full_html=False)))
+    for axis in ("x", "y"):
+        names = page.locator(f".{axis}tick text")
+        names.last.wait_for()
+        assert names.all_text_contents() == tokens
 
 
 def test_special_tokens_and_padding_are_hidden_on_demand_and_the_rest_stays(show):

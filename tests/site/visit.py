@@ -126,6 +126,21 @@ FEW_TOKENS = """() => {
 
 CHECK = """() => axe.run(document, { resultTypes: ["violations"] })"""
 
+CUT = """() => [...document.querySelectorAll("div.cell_input pre, div.cell_output pre")]
+  .filter((text) => text.scrollWidth > text.clientWidth + 1).map((text) => text.textContent.slice(0, 80))"""
+
+CROWDED = """() => {
+  const box = (cell) => {
+    const range = document.createRange();
+    range.selectNodeContents(cell);
+    return range.getBoundingClientRect();
+  };
+  const pairs = [...document.querySelectorAll("div.cell_output table tr")].flatMap((row) =>
+    [...row.cells].slice(1).map((cell, before) => [row.cells[before], cell]));
+  return pairs.filter(([left, right]) => left.textContent.trim() && right.textContent.trim()
+    && box(right).left - box(left).right < 8).map((pair) => pair.map((cell) => cell.textContent));
+}"""
+
 SIDEWAYS = """() => document.documentElement.scrollWidth - document.documentElement.clientWidth"""
 
 WIDEST = """() => [...document.querySelectorAll("main *")]
@@ -150,6 +165,8 @@ class Visit:
     pictures: list[dict[str, Any]] = field(default_factory=list)
     maths: dict[str, Any] = field(default_factory=dict)
     sideways: int = 0
+    cut: list[str] = field(default_factory=list)
+    crowded: list[list[str]] = field(default_factory=list)
     widest: list[str] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
 
@@ -192,6 +209,8 @@ def visit_page(browser: Browser, address: str, name: str, width: int, theme: str
     seen.pictures = page.evaluate(PICTURES)
     seen.maths = page.evaluate(MATHS)
     seen.sideways = page.evaluate(SIDEWAYS)
+    seen.cut = page.evaluate(CUT)
+    seen.crowded = page.evaluate(CROWDED)
     seen.widest = page.evaluate(WIDEST) if seen.sideways else []
     if axe:
         seen.violations = _violations(page, axe)
