@@ -1,17 +1,20 @@
 """The learner's notebooks beside the sources that they were made from and the pages that say the same."""
 
+import ast
 import json
 import re
+import symtable
 from pathlib import Path
 from urllib.parse import unquote
 
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
+from IPython.core.inputtransformer2 import TransformerManager
 from markdown_it import MarkdownIt
 
 from book.alone import loading_cell, seconds
-from book.edition.notebooks import LONG, MANIFEST
+from book.edition.notebooks import LONG, MANIFEST, REMOVED
 from book.edition.references import name
 from book.execute import chapter_notebooks, glued
 from book.publish import pages
@@ -29,6 +32,37 @@ def edition(page: str) -> nbformat.NotebookNode:
     path = EDITION / name(page)
     assert path.is_file(), "run make notebooks first"
     return nbformat.read(path, as_version=4)
+
+
+def shown_source(path: Path) -> nbformat.NotebookNode:
+    """The source without the cells that only record figures."""
+    source = nbformat.read(ROOT / path, as_version=4)
+    source.cells = [cell for cell in source.cells if REMOVED not in cell.metadata.get("tags", [])]
+    return source
+
+
+def names(code: str) -> tuple[set[str], set[str]]:
+    """What a cell binds at its top level, and what it takes from the cells before it."""
+    plain = TransformerManager().transform_cell(code)
+    table = symtable.symtable(plain, "cell", "exec")
+    bound = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
+    tree = ast.parse(plain)
+    first: dict[str, int] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            first[node.id] = min(first.get(node.id, node.lineno), node.lineno)
+    for part in ast.walk(tree):
+        if isinstance(part, ast.arg):
+            first[part.arg] = 0
+        elif isinstance(part, ast.comprehension):
+            first |= {node.id: 0 for node in ast.walk(part.target) if isinstance(node, ast.Name)}
+    loaded = {
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+        if node.lineno < first.get(node.id, node.lineno + 1)
+    }
+    return bound, loaded
 
 
 def tokens_of(text: str) -> list:
@@ -110,15 +144,27 @@ def letters(text: str) -> str:
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 class TestChapter:
     def test_its_code_is_the_sources_cell_by_cell(self, path):
-        source = nbformat.read(ROOT / path, as_version=4)
+        source = shown_source(path)
         made = edition(path.with_suffix("").as_posix())
         code = [(c.id, c.source) for c in made.cells if c.cell_type == "code" and not c.id.startswith(ADDED)]
         wanted = [(cell.id, cell.source) for cell in source.cells if cell.cell_type == "code"]
         assert [pair for pair in code if pair[0] != "setup"] == [p for p in wanted if p[0] != "setup"]
         assert dict(code)["setup"] != dict(wanted)["setup"]
 
+    def test_nothing_of_what_the_left_out_cells_define_is_used_by_those_that_stay(self, path):
+        left_out: set[str] = set()
+        for cell in nbformat.read(ROOT / path, as_version=4).cells:
+            if cell.cell_type != "code" or cell.source.startswith("%%"):
+                continue
+            bound, wanted = names(cell.source)
+            if REMOVED in cell.metadata.get("tags", []):
+                left_out |= bound
+            else:
+                assert wanted & left_out == set(), cell.id
+                left_out -= bound
+
     def test_its_cells_keep_their_ids_and_order(self, path):
-        source = nbformat.read(ROOT / path, as_version=4)
+        source = shown_source(path)
         made = edition(path.with_suffix("").as_posix())
         assert [c.id for c in made.cells if not c.id.startswith(ADDED)] == [c.id for c in source.cells]
 
