@@ -90,7 +90,7 @@ def notebook(page: str) -> list[dict[str, Any]]:
 
 
 def code(page: str, tag: str = "") -> list[str]:
-    """The squeezed source of each code cell; only of those with the tag, where one is given.
+    """The squeezed source of each code cell that is shown; only of those with the tag, where one is given.
 
     The build fills in the set-up cell.
     """
@@ -98,7 +98,8 @@ def code(page: str, tag: str = "") -> list[str]:
     return [
         source
         for cell in notebook(page)
-        if cell["cell_type"] == "code" and (not tag or tag in cell["metadata"].get("tags", []))
+        if cell["cell_type"] == "code" and "remove-cell" not in cell["metadata"].get("tags", [])
+        if not tag or tag in cell["metadata"].get("tags", [])
         if (source := squeezed(setup if cell["id"] == "setup" else "".join(cell["source"])))
     ]
 
