@@ -17,16 +17,13 @@ except ImportError:  # Colab, or a notebook opened on its own
 {source}
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
     settings = {{**os.environ, "GIT_TERMINAL_PROMPT": "0"}}
-    done = subprocess.run(
-        pip + source, env=settings, capture_output=True, text=True
-    )
+    done = subprocess.run(pip + source, env=settings, capture_output=True, text=True)
     if done.returncode:
         print(done.stderr)
         raise RuntimeError(
-            "The course's helpers could not be installed from "
-            f"{{wheels or source[0]}}. Check that address and the connection, then run "
-            "this cell again. Without internet: set COURSE_WHEELS to a folder with "
-            "the course's wheels."
+            f"The course's helpers could not be installed from {{wheels or source[0]}}. "
+            "Check that address and the connection, then run this cell again. Without "
+            "internet: set COURSE_WHEELS to a folder with the course's wheels."
         ) from None
     from helpers.colab import set_up
 
@@ -41,9 +38,8 @@ LOCAL = """\
     wheels = os.environ.get("COURSE_WHEELS")  # a folder with the course's wheels
     if not wheels:
         raise RuntimeError(
-            "The course's helpers are not installed here. Install them from your "
-            "copy of the course, %pip install --no-deps FOLDER/OF/COPY, then run "
-            "this cell again."
+            "The course's helpers are not installed here. Run: %pip install --no-deps "
+            "FOLDER/OF/COPY, with your copy of the course, then run this cell again."
         ) from None
     source = ["--no-index", "--find-links", wheels, "transformers-course"]"""
 

@@ -37,7 +37,7 @@ def bare(tmp_path_factory):
 def test_it_is_short_enough_to_be_read(repository):
     lines = setup_source(repository).splitlines()
     assert len(lines) <= 26
-    assert max(map(len, lines)) <= 90
+    assert max(map(len, lines)) <= 88
 
 
 def test_it_installs_from_the_branch_with_the_notebooks():
