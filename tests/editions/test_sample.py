@@ -40,7 +40,9 @@ def settings(tmp_path_factory):
 def first(settings, tmp_path_factory) -> tuple[Path, Run]:
     """An environment with Colab's versions after its first set-up cell, and what that cell did."""
     base = environment(pins("colab"), BUILD)
-    asked = (ROOT / "pyproject.toml").read_bytes() + (ROOT / "helpers" / "install" / "packages.py").read_bytes()
+    asked = (ROOT / "pyproject.toml").read_bytes() + (
+        ROOT / "helpers" / "install" / "packages.py"
+    ).read_bytes()
     target = BUILD / f"{base.name}-set-up-{hashlib.sha256(asked).hexdigest()[:12]}"
     report = target / "set-up.json"
     if not report.exists():
