@@ -396,7 +396,9 @@ class TestTheCommand:
         waits = f"import os\nwith open({str(told)!r}, 'w') as file:\n    file.write(str(os.getpid()))\n"
         waits += "import threading\nthreading.Event().wait()"
         root = make_course(tmp_path / "course", one="print(1)", two=waits, three="print(3)")
-        with subprocess.Popen(self.command(root), cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            self.command(root), cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=hears_signals
+        ) as process:
             kernel = psutil.Process(int(told.read_text()))
             process.send_signal(number)
             said, _ = process.communicate()
@@ -417,6 +419,12 @@ class TestTheCommand:
         done = subprocess.run(self.command(root, "nohup"), cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0
         assert output(root, "one") == "sent\n"
+
+
+def hears_signals() -> None:
+    """A job in the background of a script is started deaf to Ctrl-C, and so would be what the test starts."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 class Terminal(io.StringIO):
