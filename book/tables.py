@@ -1,4 +1,4 @@
-"""Tables of pandas, marked so that the page can set them: numbers to the right, words to the left."""
+"""Tables of pandas, marked so that the page can set them alike: numbers to the right, words to the left."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ _NUMBER = re.compile(
 def marked(html: str) -> str:
     """The HTML of an output, its tables and their columns of words marked by classes.
 
+    A DataFrame loses the class `dataframe`, for which themes have a look that a Styler's table has not.
+
     A column is one of words when one of its cells holds something else than a number, perhaps with a unit.
     Columns are counted from the right, since the index on the left may span rows.
     """
@@ -24,6 +26,7 @@ def marked(html: str) -> str:
     soup = BeautifulSoup(html, "html.parser")
     for table in soup.find_all("table"):
         _add(table, TABLE)
+        table.attrs.pop("border", None)
         body = [_cells(row, "td") for row in table.select("tbody tr")]
         width = max(map(len, body), default=0)
         for place in range(1, width + 1):
@@ -42,4 +45,5 @@ def _cells(row: Tag, name: str) -> list[Tag]:
 
 
 def _add(tag: Tag, name: str) -> None:
-    tag["class"] = " ".join([*filter(None, tag.get_attribute_list("class")), name])
+    before = [given for given in tag.get_attribute_list("class") if given and given != "dataframe"]
+    tag["class"] = " ".join([*before, name])

@@ -22,9 +22,16 @@ def test_columns_of_words_are_told_from_columns_of_numbers_heads_included(html):
     assert words(marked(html)) == ["text", "mixed", "a film", "12 %", "<b> & more", "none"]
 
 
-def test_every_table_is_marked_and_keeps_its_classes():
-    table = BeautifulSoup(marked(FRAME.to_html()), "html.parser").table
-    assert table["class"] == ["dataframe", "course-table"]
+def test_a_dataframe_and_a_styler_are_one_kind_of_table_to_the_page():
+    for html in (FRAME.to_html(), FRAME.style.to_html()):
+        table = BeautifulSoup(marked(html), "html.parser").table
+        assert table["class"] == ["course-table"]
+        assert "border" not in table.attrs
+
+
+def test_a_table_keeps_its_other_classes():
+    table = BeautifulSoup(marked(FRAME.to_html(classes="mine")), "html.parser").table
+    assert table["class"] == ["mine", "course-table"]
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,11 @@ def test_neighbouring_cells_of_a_table_stand_8_pixels_apart(
     assert visit(page, width, theme).crowded == []
 
 
+@every_page
+def test_all_tables_of_outputs_look_alike(visit: Look, page: str) -> None:
+    assert len(visit(page, 1280, "light").looks) <= 1
+
+
 @in_every_view
 def test_axe_finds_nothing_serious_or_critical(visit: Look, page: str, width: int, theme: str) -> None:
     assert visit(page, width, theme).violations == []

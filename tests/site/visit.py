@@ -141,6 +141,16 @@ CROWDED = """() => {
     && box(right).left - box(left).right < 8).map((pair) => pair.map((cell) => cell.textContent));
 }"""
 
+LOOKS = """() => {
+  const cells = [...document.querySelectorAll("div.cell_output table :is(td, tbody th)")];
+  return [...new Set(cells.map((cell) => {
+    const { padding, borderWidth, fontSize } = getComputedStyle(cell);
+    const heads = [...cell.closest("table").querySelectorAll("thead tr")];
+    const grounds = new Set(heads.map((row) => getComputedStyle(row).backgroundColor));
+    return [padding, borderWidth, fontSize, ...grounds].join(" | ");
+  }))];
+}"""
+
 SIDEWAYS = """() => document.documentElement.scrollWidth - document.documentElement.clientWidth"""
 
 WIDEST = """() => [...document.querySelectorAll("main *")]
@@ -167,6 +177,7 @@ class Visit:
     sideways: int = 0
     cut: list[str] = field(default_factory=list)
     crowded: list[list[str]] = field(default_factory=list)
+    looks: list[str] = field(default_factory=list)
     widest: list[str] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
 
@@ -211,6 +222,7 @@ def visit_page(browser: Browser, address: str, name: str, width: int, theme: str
     seen.sideways = page.evaluate(SIDEWAYS)
     seen.cut = page.evaluate(CUT)
     seen.crowded = page.evaluate(CROWDED)
+    seen.looks = page.evaluate(LOOKS)
     seen.widest = page.evaluate(WIDEST) if seen.sideways else []
     if axe:
         seen.violations = _violations(page, axe)
