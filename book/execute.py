@@ -25,7 +25,8 @@ from book.inputs import execution_key
 from book.kept import UNREADABLE, executed_notebook, same_cells, with_outputs
 from book.named import InputError
 from book.progress import Progress, known_seconds
-from book.run import BusyError, alone_in, kernel_environment, run_notebook
+from book.run import kernel_environment, run_notebook
+from helpers.materials.cache import InUseError, locked
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 TRAINS = "store_sentiment_model("
@@ -74,10 +75,11 @@ def execute(root: Path) -> bool:
     A chapter that fails keeps its last good output there, but the build stops.
 
     Raises:
-        BusyError: another process executes the chapters of this clone.
+        InUseError: another process executes the chapters of this clone.
     """
-    with alone_in(build_folder(root)):
-        return _execute(root, build_folder(root))
+    build = build_folder(root)
+    with locked(build / "executed", wait=False):
+        return _execute(root, build)
 
 
 def _execute(root: Path, build: Path) -> bool:
@@ -210,7 +212,7 @@ def main() -> int:
             return 2
         if not execute(root):
             return 1
-    except (BusyError, PublishError) as error:
+    except (InUseError, PublishError) as error:
         print(f"   {error}", file=sys.stderr)
         return 2
     except StoppedError as stopped:

@@ -3,52 +3,19 @@
 from __future__ import annotations
 
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 
 import psutil
-from filelock import FileLock, Timeout
 
 from book.inputs import KERNEL
 
 CELL_TIMEOUT = 900  # seconds: a stuck cell ends, a slow machine does not
 TICK = 1.0  # seconds between two looks at a running notebook
-
-
-class BusyError(RuntimeError):
-    """Another process executes the chapters of this clone; the message says which, and since when."""
-
-
-@contextmanager
-def alone_in(build: Path) -> Iterator[None]:
-    """Holds the lock of a build folder, which the system takes back when this process ends, however it does.
-
-    Raises:
-        BusyError: another process holds it.
-    """
-    build.mkdir(parents=True, exist_ok=True)
-    lock, holder = FileLock(build / "executing.lock"), build / "executing.txt"
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        known = holder.read_text(encoding="utf-8") if holder.is_file() else "another process"
-        raise BusyError(
-            f"{known} executes the chapters into {build}. Wait until it has ended, or stop it; then try again."
-        ) from None
-    try:
-        own = psutil.Process()
-        place = f"process {own.pid} of {own.username()} on {platform.node()}"
-        holder.write_text(f"{place}, since {datetime.now():%Y-%m-%d %H:%M},", encoding="utf-8")
-        yield
-    finally:
-        holder.unlink(missing_ok=True)
-        lock.release()
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from book import execute as module
 from book import inputs
 from book.execute import build_folder, chapter_notebooks, execute, glued
 from book.progress import Progress, known_seconds
-from book.run import BusyError, alone_in
+from helpers.materials.cache import InUseError, locked
 
 ROOT = Path(__file__).parents[2]
 DONE = Path("build/executed/chapters")
@@ -273,7 +273,7 @@ class TestWhatIsKept:
 
 def test_one_run_at_a_time_executes_into_a_build_folder(course):
     root, runs = course
-    with alone_in(root / "build"), pytest.raises(BusyError):
+    with locked(root / DONE.parent, wait=False), pytest.raises(InUseError):
         execute(root)
     assert runs == []
 
@@ -382,12 +382,12 @@ class TestTheCommand:
 
     def test_ends_with_one_line_where_another_runs(self, tmp_path):
         root = make_course(tmp_path, one="print(1)")
-        with alone_in(root / "build"):
+        with locked(root / DONE.parent, wait=False):
             done = self.run(root)
         assert done.returncode == 2
         assert done.stdout == ""
         [line] = done.stderr.splitlines()
-        assert line.startswith(f"   process {os.getpid()} of ")
+        assert f"is in use by process {os.getpid()} on " in line
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_stops_at_once_with_its_kernel_and_keeps_what_was_done(self, tmp_path, number):

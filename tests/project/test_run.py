@@ -1,8 +1,6 @@
 """Notebooks through nbmake: their outputs, their failures, their end; and the lock of the build folder."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
@@ -10,7 +8,7 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from book.run import BusyError, alone_in, kernel_environment, run_notebook
+from book.run import kernel_environment, run_notebook
 
 ROOT = Path(__file__).parents[2]
 
@@ -103,38 +101,3 @@ def test_nothing_of_the_one_who_runs_it_reaches_a_notebook(folder, monkeypatch):
             ROOT / "book" / "kernel" / "sitecustomize.py"
         ).read_bytes()
     assert not Path(first).exists()
-
-
-class TestTheLock:
-    HOLD = (
-        "import sys\nfrom pathlib import Path\nfrom book.run import alone_in\n"
-        "with alone_in(Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()\n"
-    )
-
-    @pytest.fixture
-    def holder(self, tmp_path):
-        process = subprocess.Popen(
-            [sys.executable, "-c", self.HOLD, tmp_path],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout.readline() == "held\n"
-        yield process
-        process.kill()
-        process.communicate()
-
-    def test_names_who_holds_it_and_since_when(self, holder, tmp_path):
-        said = rf"^process {holder.pid} of .+, since \d{{4}}-\d\d-\d\d \d\d:\d\d, executes"
-        with pytest.raises(BusyError, match=said), alone_in(tmp_path):
-            pytest.fail("two at once")
-        holder.communicate()
-        with alone_in(tmp_path):
-            pass
-
-    def test_goes_with_a_process_that_is_killed(self, holder, tmp_path):
-        holder.kill()
-        holder.wait()
-        with alone_in(tmp_path):
-            pass
