@@ -26,9 +26,10 @@ class _Returner:
         self._held = self._process.memory_info().rss
 
     def __call__(self, *result: object) -> None:
+        self._held = min(self._held, self._process.memory_info().rss)
         if self._process.memory_info().rss > self._held + GROWTH:
             release_memory()
-        self._held = self._process.memory_info().rss
+            self._held = self._process.memory_info().rss
 
 
 def open_chapter() -> Profile:
